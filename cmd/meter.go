@@ -57,20 +57,17 @@ func newMeter(traffic *transfer.Traffic) *meter {
 	return &meter{under: map[string]*flight{}, retrying: map[string]time.Time{}, traffic: traffic, began: now, changed: now, total: -1}
 }
 
-// begin begins an activity, or adds to it. It returns the sum of one that ended, or nil.
+// begin begins an activity, or the next part of one. It returns the sum of one that ended, or nil.
 func (m *meter) begin(e mirror.Event) (ended *sum) {
-	total, files := e.Total, e.Count
 	if m.activity == e.Activity && e.Activity != mirror.Writing {
-		if files += m.files; m.total < 0 || total < 0 {
-			total = -1
-		} else {
-			total += m.total
+		m.files = m.moving + m.kept + e.Count
+		if m.total = e.Total; e.Total >= 0 {
+			m.total += m.done
 		}
-		m.total, m.files = total, files
 		return nil
 	}
 	ended = m.end()
-	m.activity, m.subject, m.began, m.total, m.files = e.Activity, "", time.Now(), total, files
+	m.activity, m.subject, m.began, m.total, m.files = e.Activity, "", time.Now(), e.Total, e.Count
 	if e.Activity == mirror.Writing {
 		m.subject = e.Subject
 	}

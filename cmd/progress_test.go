@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -281,4 +282,36 @@ func TestBarFitsTheTerminal(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestBarIsDrawn(t *testing.T) {
+	got := shows(t, &global{}, "", func(p *progress) {
+		p.bar, p.lines = &bar{out: p.out}, false
+		download(p)
+	})
+	got = strings.NewReplacer("\x1b[0K", "", "\x1b[2K", "").Replace(got)
+	widest := 0
+	for part := range strings.FieldsFuncSeq(got, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		if strings.Contains(part, "%") {
+			widest = max(widest, utf8.RuneCountInString(part))
+		}
+	}
+	if widest < 70 || widest > 80 {
+		t.Errorf("the bar is up to %d wide on 80 columns", widest)
+	}
+	for _, want := range []string{
+		"waiting for index.example.com, nothing moved for 11s",
+		"  60% |", "180 MiB of 300 MiB, 10 MiB/s, 12s left: one_linux_amd64",
+		"waiting for example.com, nothing moved for 14s",
+		"\rwarning: something is odd\n",
+		"\rdownloaded 2 files, 200 MiB in 1m1s, 3.3 MiB/s; 1 file (100 MiB) there before\n",
+		"still writing bundle.tar, nothing moved for 12s",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, strings.ReplaceAll(got, "\r", "\n"))
+		}
+	}
+	if want := "\rwrote bundle.tar: 300 MiB in 30s, 10 MiB/s\n\r"; !strings.HasSuffix(got, want) {
+		t.Errorf("it ends with %q", got[len(got)-80:])
+	}
 }
