@@ -40,12 +40,17 @@ else
 fi
 cat "$summary" >>"$GITHUB_STEP_SUMMARY"
 
-# Nothing in the result can end it: the mark cannot be known before.
-mark=end-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-{
-	printf 'result=%s\nsummary=%s\n' "$result" "$summary"
-	printf 'json<<%s\n' "$mark"
-	cat "$result"
-	printf '\n%s\n' "$mark"
-} >>"$GITHUB_OUTPUT"
+printf 'result=%s\nsummary=%s\n' "$result" "$summary" >>"$GITHUB_OUTPUT"
+# GitHub takes outputs of 1 MiB.
+if [[ $(wc -c <"$result") -gt 1000000 ]]; then
+	printf '::notice title=botkube-mirror pull::the output json is empty: the result is too large; read the file of the output result\n'
+else
+	# Nothing in the result can end it: the mark cannot be known before.
+	mark=end-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+	{
+		printf 'json<<%s\n' "$mark"
+		cat "$result"
+		printf '\n%s\n' "$mark"
+	} >>"$GITHUB_OUTPUT"
+fi
 exit "$code"

@@ -12,6 +12,9 @@ def size:
 
 def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag: "--dependency", none: "nobody"}[.] // .;
 
+# GitHub takes a summary of 1 MiB.
+def most(line): (.[:1000][] | line), (if length > 1000 then "", "\(length - 1000) more are in the result." else empty end);
+
 "### botkube-mirror pull: \(.plugins | count("plugin")), \(.artifacts | count("file")) for \(.platforms | join(", ") | code)",
 "",
 (if .botkubeVersion then "Botkube \(.botkubeVersion | code). " else "" end)
@@ -24,11 +27,11 @@ def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag
   | "| \(.path | code) | \(if .changed then "written" else "complete before; nothing was written" end) | \(if .digest then .digest | code else "–" end) | \(if .size then .size | size else "–" end) |"),
 "",
 (.artifacts | map(select(.verifiedBy == "none")) | if length == 0 then empty else
-  "#### Unverified: files without a checksum of the index or the publisher", "", (.[] | "* \(.url | code)"), "" end),
+  "#### Unverified: files without a checksum of the index or the publisher", "", most("* \(.url | code)"), "" end),
 "<details><summary>Plugins</summary>",
 "",
 "| Plugin | Type | Version | Platforms |",
 "|---|---|---|---|",
-(.plugins[] | "| \("\(.repository)/\(.name)" | code) | \(.type | code) | \(.version | code) | \([.builds[].platform] | join(", ") | code) |"),
+(.plugins | most("| \("\(.repository)/\(.name)" | code) | \(.type | code) | \(.version | code) | \([.builds[].platform] | join(", ") | code) |")),
 "",
 "</details>"
