@@ -2,12 +2,15 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
@@ -29,14 +32,25 @@ func maxArgs(n int) cobra.PositionalArgs {
 			return e.WithHint("see %s --help", c.CommandPath())
 		}
 		e := fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n])
-		if c.Flags().Lookup("version") != nil && looksLikeVersion.MatchString(args[n]) {
-			return e.WithHint("a Botkube version follows --version: --version %s", args[n])
-		}
-		if c.Flags().Lookup("output") != nil {
-			return e.WithHint("what is written follows --output; see %s --help", c.CommandPath())
-		}
-		return e.WithHint("see %s --help", c.CommandPath())
+		return e.WithHint("%ssee %s --help", flagFor(c, args[n]), c.CommandPath())
 	}
+}
+
+// flagFor says which flag of a command an argument may belong to.
+func flagFor(c *cobra.Command, arg string) string {
+	has := func(flag string) bool { return c.Flags().Lookup(flag) != nil }
+	_, platform := agent.MeantPlatform(arg)
+	switch end := filepath.Ext(arg); {
+	case has("version") && looksLikeVersion.MatchString(arg):
+		return fmt.Sprintf("a Botkube version follows --version: --version %s; ", arg)
+	case has("platform") && platform:
+		return fmt.Sprintf("several platforms have commas between them, and --platform before them: --platform linux/amd64,%s; ", arg)
+	case has("values") && (end == ".yaml" || end == ".yml"):
+		return fmt.Sprintf("Helm values follow --values: --values %s; ", arg)
+	case has("output"):
+		return "what is written follows --output; "
+	}
+	return ""
 }
 
 var looksLikeVersion = lazyregexp.New(`^v?\d+\.\d+\.\d+`)

@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -158,6 +159,9 @@ func readConfigFile(name string) ([]byte, error) {
 		return io.ReadAll(io.LimitReader(f, configfile.MaxSize+1))
 	}
 	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, disk.Reason(err))
+	if near := disk.Similar(name); near != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, e.WithHint("did you mean %s?", near)
+	}
 	if name == "-" {
 		return nil, e.WithHint("standard input may be a bundle, so the configuration file must be a file")
 	}

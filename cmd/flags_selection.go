@@ -49,7 +49,8 @@ func parseRepositories(values []string) (all []agent.Repository, err error) {
 	for _, r := range values {
 		name, url, found := strings.Cut(r, "=")
 		if !found || name == "" || url == "" {
-			return nil, fault.New(fault.Usage, "--repository %q is not of the form NAME=URL", agent.Redact(r))
+			return nil, fault.New(fault.Usage, "--repository %q is not of the form NAME=URL", agent.Redact(r)).
+				WithHint("write it like --repository acme=https://plugins.example.com/plugins-index.yaml")
 		}
 		all = append(all, agent.Repository{Name: name, URL: url})
 	}

@@ -37,14 +37,21 @@ func checkNames(root *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	return checkDashes(c, rest)
+	return checkForms(c, rest)
 }
 
-// checkDashes refuses a long flag with one dash: -output=x would set -o to utput=x.
-func checkDashes(c *cobra.Command, args []string) error {
-	for _, arg := range args {
+// checkForms refuses a long flag with one dash: -output=x would set -o to utput=x. It also refuses a
+// value that a flag does not take because there is a space before it.
+func checkForms(c *cobra.Command, args []string) error {
+	for i, arg := range args {
 		if arg == "--" {
 			break
+		}
+		if name, long := strings.CutPrefix(arg, "--"); long && i+1 < len(args) {
+			f, next := c.Flags().Lookup(name), args[i+1]
+			if f != nil && f.NoOptDefVal != "" && !strings.HasPrefix(next, "-") && (next == "true" || next == "false" || c.Args(c, []string{next}) != nil && f.Value.Type() != "bool") {
+				return fault.New(fault.Usage, "%s does not take %q, which is an argument of its own", arg, next).WithHint("write %s=%s", arg, next)
+			}
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		long := len(name) > 1 && !strings.HasPrefix(name, "-") && name != arg

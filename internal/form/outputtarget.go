@@ -1,12 +1,15 @@
 package form
 
 import (
+	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // Forms are all forms that there are. Their order decides which of
@@ -65,14 +68,23 @@ func (all Forms) NameOf(k Kind) string {
 
 // prefixes lists what a target can begin with, for messages.
 func (all Forms) prefixes() string {
-	var prefixes []string
+	prefixes := all.allPrefixes()
+	last := len(prefixes) - 1
+	return strings.Join(prefixes[:last], ":, ") + ": and " + prefixes[last] + ":"
+}
+
+func (all Forms) allPrefixes() (prefixes []string) {
 	for _, f := range all {
 		for _, o := range f.Outputs {
-			prefixes = append(prefixes, o.Prefix+":")
+			prefixes = append(prefixes, o.Prefix)
 		}
 	}
-	last := len(prefixes) - 1
-	return strings.Join(prefixes[:last], ", ") + " and " + prefixes[last]
+	return prefixes
+}
+
+// otherPrefixes are what other tools and people call a form.
+var otherPrefixes = map[string]string{
+	"bundle": "oci-archive", "tar": "oci-archive", "layout": "oci", "docker-archive": "image", "directory": "dir", "web": "site",
 }
 
 // Prefixes of the outputs that a target without one is taken for.
@@ -134,8 +146,11 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 		}
 		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).WithHint("%s", hint)
 	case found && !prefixed && looksLikePrefix.MatchString(prefix):
-		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).
-			WithHint("known are %s; if it is a name, write ./%s", all.prefixes(), s)
+		hint := fmt.Sprintf("known are %s; if it is a name, write ./%s", all.prefixes(), s)
+		if near := cmp.Or(otherPrefixes[prefix], spelling.Nearest(prefix, all.allPrefixes())); near != "" {
+			hint = fmt.Sprintf("did you mean %s:%s? %s", near, path, hint)
+		}
+		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).WithHint("%s", hint)
 	case t.Path == "":
 		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
 	case t.Path == StandardStream && !t.Streams:

@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // locate finds out what a target names: something on this machine or in a registry, or standard input.
@@ -24,8 +26,8 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	} else {
 		p, err = forms.All.Locate(ctx, target, s.Stdin)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = registryMeant(target, err)
+	if errors.Is(err, fs.ErrNotExist) && p != nil {
+		err = meant(target, p.Path, err)
 	}
 	if err != nil {
 		return nil, err
@@ -34,16 +36,26 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	return p, nil
 }
 
-// registryMeant says how a registry is named, if a target that is not there may be one.
-func registryMeant(target string, err error) error {
+// meant says what may be meant by a target of which nothing is at its path.
+func meant(target, path string, err error) error {
+	e := fault.New(fault.Usage, "%w", err)
 	reference, scheme := form.RegistryMeant(target)
-	switch {
-	case reference == "":
-		return err
-	case scheme:
+	if scheme {
 		return fault.New(fault.Usage, "%s is not a target", target).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
 	}
-	return fault.New(fault.Usage, "%w", err).WithHint("%s\nif it is in a registry, write %s%s", fault.HintOf(err), form.RegistryPrefix, reference)
+	if near := disk.Similar(path); near != "" {
+		return e.WithHint("did you mean %s?", near)
+	}
+	if _, noVersion := resolve.ReleaseTag(target); noVersion == nil {
+		return e.WithHint("a Botkube version is no target: lock it, and name the lock: botkube-mirror lock --version %s FILE", target)
+	}
+	if _, after, _ := strings.Cut(target, ":"); after != "" && exists(after) {
+		return e.WithHint("write %s: what it is, its content says", after)
+	}
+	if reference != "" {
+		return e.WithHint("%s\nif it is in a registry, write %s%s", fault.HintOf(err), form.RegistryPrefix, reference)
+	}
+	return err
 }
 
 func checkStandardInput(a, b string) error {

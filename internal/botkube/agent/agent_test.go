@@ -147,3 +147,18 @@ func TestParsePluginKey(t *testing.T) {
 		}
 	}
 }
+
+func TestMeantPlatform(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"linux/amd64": "linux/amd64", "linux-amd64": "linux/amd64", "linux_arm64": "linux/arm64", "Linux/AMD64": "linux/amd64", "amd64": "linux/amd64",
+		"x86_64": "linux/amd64", "linux/x86_64": "linux/amd64", "linux/aarch64": "linux/arm64", "linux/arm64/v8": "linux/arm64", "linux": "linux/amd64",
+		"macos/arm64": "darwin/arm64", " darwin:x64 ": "darwin/amd64", "windows/amd64": "windows/amd64",
+		"": "", "all": "", "linux/arm": "", "plan9/amd64": "", "a/b/c": "", "linux/amd64/x": "",
+	} {
+		p, ok := MeantPlatform(s)
+		if ok != (want != "") || ok && p.String() != want {
+			t.Errorf("%q: %s, %t, want %q", s, p, ok, want)
+		}
+	}
+}

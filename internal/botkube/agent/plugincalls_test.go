@@ -134,3 +134,20 @@ func TestOfficial(t *testing.T) {
 		}
 	}
 }
+
+func TestOfficialPlugin(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ version, name, want string }{
+		{"v1.14.0", "kubectl", "botkube/kubectl"},
+		{"v1.14.0", "kubernetes", "botkube/kubernetes"},
+		{"v1.14.0", "helm", "botkubeExtra/helm"},
+		{"v1.14.0-rc.1", "prometheus", "botkubeExtra/prometheus"},
+		{"v1.13.0", "helm", "botkube/helm"},
+		{"v1.14.0", "mine", ""},
+	} {
+		key, is := OfficialPlugin(test.version, test.name)
+		if is != (test.want != "") || is && key.String() != test.want {
+			t.Errorf("%s of %s: %s, %t", test.name, test.version, key, is)
+		}
+	}
+}

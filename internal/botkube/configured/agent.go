@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -43,7 +44,11 @@ func Files(ctx context.Context, names []string) ([]chart.File, error) {
 			data, err = textfile.Decode(data)
 		}
 		if err != nil {
-			return nil, fault.New(fault.Usage, "reading values: %s: %w", name, err).WithHint("name the values files that you give to Helm, in its order")
+			e := fault.New(fault.Usage, "reading values: %s: %w", name, err)
+			if near := disk.Similar(name); near != "" && errors.Is(err, fs.ErrNotExist) {
+				return nil, e.WithHint("did you mean %s?", near)
+			}
+			return nil, e.WithHint("name the values files that you give to Helm, in its order")
 		}
 		files = append(files, chart.File{Name: name, Data: data})
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -306,7 +307,11 @@ func Parse(data []byte) (*Lock, error) {
 func ReadFile(file string) (*Lock, error) {
 	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the lock: %s: %w", file, err).WithHint("name a file that the command lock wrote")
+		e := fault.New(fault.Usage, "reading the lock: %s: %w", file, err)
+		if near := disk.Similar(file); near != "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, e.WithHint("did you mean %s?", near)
+		}
+		return nil, e.WithHint("name a file that the command lock wrote")
 	}
 	return ParseNamed(data, file)
 }

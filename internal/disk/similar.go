@@ -1,0 +1,34 @@
+package disk
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+// mostNames bounds the names of a directory that are compared.
+const mostNames = 2000
+
+// Similar returns the path beside one that is not there whose name is the nearest, or "".
+func Similar(path string) string {
+	dir, base := filepath.Split(path)
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return ""
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(mostNames) // those that could be read
+	var visible []string
+	for _, name := range names {
+		if !strings.HasPrefix(name, ".") {
+			visible = append(visible, name)
+		}
+	}
+	near := spelling.Nearest(base, visible)
+	if near == "" || near == base {
+		return ""
+	}
+	return dir + near
+}
