@@ -38,7 +38,7 @@ say in X-Forwarded-Host and the like is not believed.
 A file is compared with its digest before it is served for the first time, and
 again when it was changed since. Standard error has a line for each request; -q
 leaves them out. /healthz is answered with 200, /readyz if there is something to
-serve.
+serve. / is a page for people: versions, Helm values, files and checksums.
 
 With --htpasswd, all but /healthz and /readyz needs a user and a password.
 --metrics has Prometheus and probes ask at an address of its own.
