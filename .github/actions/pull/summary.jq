@@ -8,7 +8,8 @@ def count(noun): "\(length) \(noun)\(if length == 1 then "" else "s" end)";
 def size:
   if . < 1024 then "\(.) B"
   elif . < 1048576 then "\(. / 102.4 | round / 10) KiB"
-  else "\(. / 104857.6 | round / 10) MiB" end;
+  elif . < 1073741824 then "\(. / 104857.6 | round / 10) MiB"
+  else "\(. / 107374182.4 | round / 10) GiB" end;
 
 def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag: "--dependency", none: "nobody"}[.] // .;
 
