@@ -124,8 +124,13 @@ func TestCheckImageIndex(t *testing.T) {
 		change func(im *Image)
 		want   string
 	}{
-		"as it is":          {func(*Image) {}, ""},
-		"media type":        {func(im *Image) { im.Index.MediaType = manifestTypes[0] }, "not that of an index"},
+		"as it is":   {func(*Image) {}, ""},
+		"media type": {func(im *Image) { im.Index.MediaType = "x" }, "not that of an index"},
+		"no index":   {func(im *Image) { im.Index.MediaType = manifestTypes[0] }, "but several manifests"},
+		"a manifest": {func(im *Image) {
+			im.Index = &ImageIndex{MediaType: manifestTypes[0], SHA256: im.Manifests[0].SHA256}
+		}, ""},
+		"another manifest":  {func(im *Image) { im.Index = &ImageIndex{MediaType: manifestTypes[0], SHA256: other.SHA256} }, "another one"},
 		"digest":            {func(im *Image) { im.Index.SHA256 = SHA256{} }, "has the digest"},
 		"too long":          {func(im *Image) { im.Index.Data = make([]byte, MaxImageIndex+1) }, "at most"},
 		"one is missing":    {func(im *Image) { im.Index.Others = nil }, "names other manifests"},

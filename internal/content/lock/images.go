@@ -181,6 +181,11 @@ func (c *checking) checkImage(im PinnedImage) {
 func (im *Image) checkIndex() error {
 	ix := im.Index
 	switch {
+	case IsManifest(ix.MediaType):
+		if len(im.All()) != 1 || im.Manifests[0].SHA256 != ix.SHA256 || len(ix.Data) > 0 {
+			return errors.New("it has no index, but several manifests, or another one")
+		}
+		return nil
 	case !IsIndex(ix.MediaType):
 		return fmt.Errorf("media type %.100q is not that of an index", ix.MediaType)
 	case len(ix.Data) > MaxImageIndex:

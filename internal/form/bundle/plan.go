@@ -257,10 +257,15 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	return blobs, nil
 }
 
-// ImageIndex returns the index of an image: upstream's, if the bundle has all that it names, or
+// ImageIndex returns what gets the tag of an image, its index: upstream's, if the bundle has all that it names, or
 // else one for the platforms of the bundle. It is Docker's kind if its manifests are.
 func (c *Contents) ImageIndex(role lock.ImageRole) (Document, error) {
 	if upstream := c.Lock.Image(role).Index; upstream != nil {
+		for _, m := range c.Manifests { // an image without an index
+			if m.Member == imageMember(role) && m.Blob().SHA256 == upstream.SHA256 {
+				return m, nil
+			}
+		}
 		return Document{MediaType: upstream.MediaType, Data: upstream.Data, Member: imageMember(role)}, nil
 	}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}

@@ -200,7 +200,8 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 				WithHint("name an image for all the platforms, or %s", without(want.role))
 		}
 		to.Manifests = []lock.ImageManifest{m}
-		return cmp.Or(err, want.partly("it has no index, and push makes one"))
+		to.Index = &lock.ImageIndex{MediaType: m.MediaType, SHA256: m.SHA256}
+		return err
 	}
 	var index imageIndex
 	if err := json.Unmarshal(top.Data, &index); err != nil {
