@@ -61,7 +61,7 @@ func code(text string) markup { return el("code", text) }
 
 // command is a text to copy, which a click selects.
 func command(text string) markup {
-	return block("pre", class("command"), attribute{"tabindex", "0"}, attribute{"role", "region"}, attribute{"aria-label", "Command"}, code(text))
+	return block("pre", class("command"), attribute{"tabindex", "0"}, attribute{"role", "group"}, attribute{"aria-label", "Command"}, code(text))
 }
 
 // section has a heading with an id.
