@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -207,6 +208,41 @@ func TestChangedWhileSent(t *testing.T) {
 	}
 }
 
+// TestRenamedWhileSent renames and removes a file in the middle of a download, which comes to its end.
+func TestRenamedWhileSent(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file can neither be renamed nor removed there")
+	}
+	content := strings.Repeat("0123456789abcdef", 4<<20)
+	for name, do := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"renamed": func(path string) error { return os.Rename(path, path+".old") },
+		"replaced": func(path string) error {
+			return cmp.Or(os.WriteFile(path+".new", nil, 0o644), os.Rename(path+".new", path))
+		},
+		"linked": func(path string) error { return os.Link(path, path+".link") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, content, "tool")
+			resp, err := http.Get(w.run(t, nil).url + "/" + w.binary.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			_, err = io.CopyN(io.Discard, resp.Body, 1<<20)
+			if err == nil {
+				err = do(filepath.Join(w.dir, w.binary.Path))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(content)-1<<20) {
+				t.Errorf("%d bytes, %v, problems: %s", n, err, w.told())
+			}
+		})
+	}
+}
+
 // TestBlame wants a file that cannot be read to be told of, but not a client that left.
 func TestBlame(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
@@ -347,5 +383,10 @@ func (c *changing) Region() (*os.File, int64) { return c.File, 0 }
 func (c *changing) ReadAt(p []byte, at int64) (int, error) {
 	n, err := c.File.ReadAt(p, at)
 	time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
-	return n, errors.Join(err, os.Chmod(c.name, 0o600))
+	f, err2 := os.OpenFile(c.name, os.O_WRONLY, 0)
+	if err2 == nil {
+		_, err2 = f.WriteString("changed")
+		err2 = errors.Join(err2, f.Close())
+	}
+	return n, errors.Join(err, err2)
 }

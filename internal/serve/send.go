@@ -137,7 +137,7 @@ func (c *content) Read(p []byte) (int, error) {
 // checkUnchanged returns an error, and keeps it, if the file was changed in place.
 func (c *content) checkUnchanged() error {
 	info, err := c.Stat()
-	if err == nil && !unchanged(info, c.info) {
+	if err == nil && !unwritten(info, c.info) {
 		err = fault.New(fault.Integrity, "it was changed while it was sent")
 	}
 	if err != nil {
