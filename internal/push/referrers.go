@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
@@ -26,7 +27,13 @@ const Referrers Part = "referrers"
 var cosignTags = []string{".sig", ".att", ".sbom"}
 
 // maxReferrerBytes bounds what the referrers of a part consist of: SBOMs have megabytes.
-const maxReferrerBytes = 4 << 30
+// maxReferrerManifests bounds their manifests in bytes, which are kept in memory, and maxReferrerBlobs
+// the blobs of one.
+const (
+	maxReferrerBytes     = 4 << 30
+	maxReferrerManifests = 64 << 20
+	maxReferrerBlobs     = 1000
+)
 
 // ReferrerResult is a manifest that refers to one of a part's.
 type ReferrerResult struct {
@@ -95,7 +102,7 @@ func (r *referrer) result() ReferrerResult {
 	if r.tag != "" && len(r.document.Layers) > 0 {
 		kind = r.document.Layers[0].MediaType // the configuration is that of an image
 	}
-	return ReferrerResult{Digest: r.Digest.OCI(), Subject: r.subject.OCI(), Tag: r.tag, Type: kind, Size: lock.SizeOf(r.blobs)}
+	return ReferrerResult{Digest: r.Digest.OCI(), Subject: r.subject.OCI(), Tag: r.tag, Type: oci.Clip(kind), Size: lock.SizeOf(r.blobs)}
 }
 
 // search looks for all that refers to manifests of a repository, and to what it finds.
@@ -108,7 +115,8 @@ type search struct {
 	seen  map[lock.SHA256]bool
 	found []*referrer
 	left  []ReferrerResult
-	size  int64
+	// size is that of the blobs, and documents that of the manifests.
+	size, documents int64
 }
 
 func (s *search) run(ctx context.Context, subjects []lock.SHA256) error {
@@ -175,7 +183,7 @@ func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Ref
 	leave := func(why string) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.left = append(s.left, ReferrerResult{Digest: d.Digest, Subject: subject.OCI(), Type: d.ArtifactType, NotCopied: why})
+		s.left = append(s.left, ReferrerResult{Digest: fmt.Sprintf("%.200s", d.Digest), Subject: subject.OCI(), Type: oci.Clip(d.ArtifactType), NotCopied: why})
 		return nil
 	}
 	digest, err := registry.ParseDigest(d.Digest)
@@ -215,7 +223,7 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	if err := r.read(); err != nil {
 		return fault.New(fault.Integrity, "%s: %w", r.name(s.repo), err)
 	}
-	documents := []referring{r.document}
+	documents, size := []referring{r.document}, int64(len(r.Data))
 	for _, d := range r.document.Manifests {
 		digest, err := registry.ParseDigest(d.Digest)
 		if err != nil || len(r.document.Manifests) > lock.MaxIndexed {
@@ -229,12 +237,15 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 		if err := one.read(); err != nil || len(one.document.Manifests) > 0 {
 			return fault.New(fault.Integrity, "%s: what it names as %s is no manifest: %w", r.name(s.repo), digest.OCI(), err)
 		}
-		r.below, documents = append(r.below, m), append(documents, one.document)
+		r.below, documents, size = append(r.below, m), append(documents, one.document), size+int64(len(m.Data))
 	}
 	for _, d := range documents {
 		parts := d.Layers
 		if d.Config != nil {
 			parts = append(slices.Clone(parts), *d.Config)
+		}
+		if len(parts) > maxReferrerBlobs {
+			return fault.New(fault.Integrity, "%s names %d blobs; at most %d are copied", r.name(s.repo), len(parts), maxReferrerBlobs)
 		}
 		for _, part := range parts {
 			digest, err := registry.ParseDigest(part.Digest)
@@ -248,8 +259,8 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found, s.size = append(s.found, r), s.size+lock.SizeOf(r.blobs)
-	if len(s.found) > registry.MaxReferrers || s.size > maxReferrerBytes {
+	s.found, s.size, s.documents = append(s.found, r), s.size+lock.SizeOf(r.blobs), s.documents+size
+	if len(s.found) > registry.MaxReferrers || s.size > maxReferrerBytes || s.documents > maxReferrerManifests {
 		return fault.New(fault.Integrity, "%s has more signatures and other referrers than the %d of %d bytes that are copied", s.repo.Name(), registry.MaxReferrers, int64(maxReferrerBytes))
 	}
 	return nil

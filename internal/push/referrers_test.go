@@ -344,6 +344,30 @@ func TestCosignTags(t *testing.T) {
 	}
 }
 
+// TestReferrerBounds refuses manifests that no signature has.
+func TestReferrerBounds(t *testing.T) {
+	t.Parallel()
+	g := newGap(t, registryHost(t, true, nil), registryHost(t, true, nil))
+	blob := func(size int64) string {
+		return fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":%d}`, lock.Sum(fmt.Append(nil, size)).OCI(), size)
+	}
+	for says, document := range map[string]string{
+		"names 1001 blobs; at most 1000":          `{"layers":[` + strings.Repeat(blob(1)+",", 1000) + blob(1) + `]}`,
+		"names the blob":                          `{"layers":[` + blob(lock.MaxBlob+1) + `]}`,
+		"more signatures and other referrers":     `{"layers":[` + blob(maxReferrerBytes) + "," + blob(1) + `]}`,
+		"more than 200 manifests":                 `{"manifests":[` + strings.Repeat(blob(1)+",", lock.MaxIndexed) + blob(1) + `]}`,
+		"its manifest cannot be read":             `[]`,
+		"names \"sha512:ab\", or more":            `{"manifests":[{"digest":"sha512:ab"}]}`,
+		"names the blob \"sha512:ab\" of 1 bytes": `{"config":{"digest":"sha512:ab","size":1}}`,
+	} {
+		s := &search{repo: g.open(g.near, "botkube-plugins", false)}
+		err := s.add(t.Context(), &referrer{Manifest: registry.Manifest{Data: []byte(document)}, tag: "x"})
+		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+}
+
 // TestReferrersRace has somebody else write the list at the same time.
 func TestReferrersRace(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ const (
 	// MaxReferrers bounds the manifests that refer to one, and maxReferrerPages the answers in which
 	// a registry lists them.
 	MaxReferrers     = 1000
-	maxReferrerPages = 100
+	maxReferrerPages = 25
 	// fallbackAttempts is how often a list of referrers is written that others write, too.
 	fallbackAttempts = 5
 )
