@@ -39,6 +39,8 @@ comment() {
 	if [ -n "${GITLAB_CI-}" ]; then
 		printf 'PRIVATE-TOKEN: %s\n' "$MIRROR_TOKEN" >"$work/header"
 		set -- --data-urlencode "body@$work/comment.md"
+		# The runner has the authority of a GitLab of one's own here.
+		[ -z "${CI_SERVER_TLS_CA_FILE-}" ] || set -- "$@" --cacert "$CI_SERVER_TLS_CA_FILE"
 	else
 		cat "$work/comment.md" >>"$GITHUB_STEP_SUMMARY"
 		printf 'Authorization: Bearer %s\nAccept: application/vnd.github+json\n' "$MIRROR_TOKEN" >"$work/header"

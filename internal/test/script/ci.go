@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -225,8 +224,9 @@ func readYAML(ts *testscript.TestScript, file string, to any) {
 	ts.Check(yaml.Unmarshal(data, to))
 }
 
-// startComments starts a server at $COMMENTS that takes comments as GitHub and GitLab do: of each request, it
-// writes a file DIR/N with method, path, headers that have a token, and the body.
+// startComments starts a server at $COMMENTS, with a certificate of $CA's authority, that takes comments as
+// GitHub and GitLab do: of each request, it writes a file DIR/N with method, path, headers that have a token,
+// and the body.
 func startComments(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: comments DIR")
@@ -234,7 +234,7 @@ func startComments(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o755))
 	var n atomic.Int32
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	s := startTLS(ts, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, err := io.ReadAll(req.Body)
 		if err == nil {
 			text := fmt.Sprintf("%s %s\n%s%s\n\n%s", req.Method, req.URL.Path, req.Header.Get("Authorization"), req.Header.Get("PRIVATE-TOKEN"), body)
@@ -246,6 +246,6 @@ func startComments(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	}))
-	ts.Defer(s.Close)
 	ts.Setenv("COMMENTS", s.URL)
+	writeAuthority(ts)
 }

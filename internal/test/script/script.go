@@ -83,7 +83,7 @@ import (
 //	                        gives is in runner/summary and outputs/OUTPUT
 //	gitlab-job CODE JOB [NAME=VALUE]...
 //	                        runs a job of docs/ci/gitlab.yml as GitLab does, which must exit with CODE
-//	comments DIR            takes comments at $COMMENTS, as GitHub and GitLab do, and writes each request to DIR/N
+//	comments DIR            takes comments at $COMMENTS (over TLS, see $CA), as GitHub and GitLab do, and writes each to DIR/N
 //
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
