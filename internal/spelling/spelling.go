@@ -30,9 +30,6 @@ func Distance(a, b string) int {
 // not matter whether a word is written as base-url, base_url or baseUrl. The start of one known
 // word only is that word.
 func Nearest(word string, known []string) string {
-	bare := func(s string) string {
-		return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
-	}
 	written := bare(word)
 	var begun []string
 	nearest, least := "", len(word)/3+2
@@ -52,3 +49,17 @@ func Nearest(word string, known []string) string {
 
 // minStart is how long the start of a word must be to stand for it.
 const minStart = 3
+
+// Slip returns the known word that a word is a misspelling of, or "". It is for words that may be
+// right although nothing knows them, so it wants fewer differences than [Nearest].
+func Slip(word string, known []string) string {
+	nearest := Nearest(word, known)
+	if Distance(bare(nearest), bare(word)) > max(1, len(word)/4) {
+		return ""
+	}
+	return nearest
+}
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "")
+
+func bare(s string) string { return strings.ToLower(separators.Replace(s)) }

@@ -47,3 +47,16 @@ func TestNearestBounds(t *testing.T) {
 		}
 	}
 }
+
+func TestSlip(t *testing.T) {
+	t.Parallel()
+	known := []string{"image", "executors", "repositories", "plugins", "tag"}
+	for word, want := range map[string]string{
+		"executers": "executors", "repositorys": "repositories", "plugin": "plugins", "tags": "tag", "Image": "image",
+		"x-mine": "", "execs": "", "repo": "", "": "",
+	} {
+		if got := Slip(word, known); got != want {
+			t.Errorf("Slip(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

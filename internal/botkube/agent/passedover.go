@@ -9,22 +9,33 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// PassedOver is a setting that has no effect, because its key is not spelt like one that is read.
+// PassedOver is a setting whose key is not spelt like one that is read.
 type PassedOver struct {
 	// Setting is of the form plugins.repositorys.
 	Setting string
-	// Meant is the key that is read.
+	// Meant is the key that may be meant.
 	Meant string
-	// Beside says that the key that is read is there as well, and this one differs in case only.
-	Beside bool
+	// Effect says what comes of the setting.
+	Effect Effect
 }
 
-// PassedOver returns the settings of the configuration that the agent passes over, sorted.
+// Effect says what comes of a setting that is not spelt right.
+type Effect int
+
+// The effects. The latter two are of a key that differs in case only from the one that is meant, and
+// both are there: a key like the field in the agent's source wins, and of others, any.
+const (
+	NoEffect Effect = iota
+	Overridden
+	ByChance
+)
+
+// PassedOver returns the settings of the configuration whose keys are not spelt right, sorted.
 func (c *Config) PassedOver() []PassedOver { return c.passedOver }
 
-// read returns a configuration without the keys that the agent passes over because they differ in
-// case only from one beside them (mapstructure v1.5.0, decodeStructFromMap). It says which keys
-// are like one that the agent reads, and are none.
+// read returns a configuration in which of keys that differ in case only one is left. The agent reads
+// keys in any case, and of several the first in Go's order of maps, which changes
+// (mapstructure v1.5.0, decodeStructFromMap). Here it is the one that is spelt right.
 func read(document map[string]any) (map[string]any, []PassedOver) {
 	var r reading
 	kept, _ := r.value(document, []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[kinds]()}, "").(map[string]any)
@@ -56,22 +67,22 @@ func (r *reading) value(value any, types []reflect.Type, setting string) any {
 		return v
 	case map[string]any:
 		kept := maps.Clone(v)
+		several := fields.several(v)
 		for key, inner := range v {
 			at := strings.TrimPrefix(setting+"."+key, ".")
-			name, of := key, elements
-			if len(fields) > 0 {
-				name, of = r.field(key, fields, elements)
-			}
-			_, beside := v[name]
-			switch {
+			name := fields.name(key)
+			switch of, is := several[name]; {
+			case name == "" && len(elements) > 0:
+				kept[key] = r.value(inner, elements, at)
 			case name == "":
-			case name == key, !beside && of != nil:
-				kept[key] = r.value(inner, of, at)
-			case of != nil: // another case
+				if near := r.similar(key, fields); near != "" {
+					r.found = append(r.found, PassedOver{at, near, NoEffect})
+				}
+			case is && of.Meant != key:
 				delete(kept, key)
-				r.found = append(r.found, PassedOver{at, name, true})
+				r.found = append(r.found, PassedOver{at, of.Meant, of.Effect})
 			default:
-				r.found = append(r.found, PassedOver{at, name, false})
+				kept[key] = r.value(inner, fields[name].types, at)
 			}
 		}
 		return kept
@@ -79,27 +90,60 @@ func (r *reading) value(value any, types []reflect.Type, setting string) any {
 	return value
 }
 
-// field returns the field that is read from a key, with its types; or, without types, the field
-// that may be meant.
-func (r *reading) field(key string, fields map[string][]reflect.Type, rest []reflect.Type) (string, []reflect.Type) {
-	for name, types := range fields {
-		if strings.EqualFold(name, key) {
-			return name, types
-		}
-	}
-	if len(rest) > 0 {
-		return key, rest // any key may be there
-	}
-	_, platforms := fields["socketSlack"] // which Values.UnknownPlatforms judges
+// similar returns the field that may be meant by a key.
+func (r *reading) similar(key string, all fields) string {
+	_, platforms := all["socketSlack"] // which Values.UnknownPlatforms judges
 	if r.unknown++; platforms || r.unknown > maxUnknown || len(key) > maxKey {
-		return "", nil
+		return ""
 	}
-	return spelling.Nearest(key, slices.Sorted(maps.Keys(fields))), nil
+	return spelling.Slip(key, slices.Sorted(maps.Keys(all)))
 }
 
-// shapeOf returns the fields of structures by their keys, and the elements of maps and lists.
-func shapeOf(types []reflect.Type) (fields map[string][]reflect.Type, elements []reflect.Type) {
-	fields = map[string][]reflect.Type{}
+// fields are those of structures, by their keys.
+type fields map[string]field
+
+type field struct {
+	// source is its name in the agent's source.
+	source string
+	types  []reflect.Type
+}
+
+// name returns the field that is read from a key, or "".
+func (f fields) name(key string) string {
+	for name := range f {
+		if strings.EqualFold(name, key) {
+			return name
+		}
+	}
+	return ""
+}
+
+// several says of each field for which there are several keys which one counts.
+func (f fields) several(values map[string]any) map[string]PassedOver {
+	keys := map[string][]string{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if name := f.name(key); name != "" {
+			keys[name] = append(keys[name], key)
+		}
+	}
+	counts := map[string]PassedOver{}
+	for name, all := range keys {
+		switch {
+		case len(all) == 1:
+		case slices.Contains(all, f[name].source):
+			counts[name] = PassedOver{Meant: f[name].source, Effect: Overridden}
+		case slices.Contains(all, name):
+			counts[name] = PassedOver{Meant: name, Effect: ByChance}
+		default:
+			counts[name] = PassedOver{Meant: all[0], Effect: ByChance}
+		}
+	}
+	return counts
+}
+
+// shapeOf returns the fields of structures, and the elements of maps and lists.
+func shapeOf(types []reflect.Type) (all fields, elements []reflect.Type) {
+	all = fields{}
 	for len(types) > 0 {
 		t := types[0]
 		types = types[1:]
@@ -116,10 +160,11 @@ func shapeOf(types []reflect.Type) (fields map[string][]reflect.Type, elements [
 				case tag == ",remain":
 					elements = append(elements, f.Type.Elem())
 				case f.IsExported() && tag != "-":
-					fields[keyOf(f.Name)] = append(fields[keyOf(f.Name)], f.Type)
+					key := keyOf(f.Name)
+					all[key] = field{f.Name, append(all[key].types, f.Type)}
 				}
 			}
 		}
 	}
-	return fields, elements
+	return all, elements
 }

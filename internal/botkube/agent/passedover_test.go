@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Keys match in any case, but one that is spelt right wins over the others.
+// Of keys that differ in case only, a right one is read here, and by the agent any.
 func TestPassedOver(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -14,10 +14,13 @@ func TestPassedOver(t *testing.T) {
 		want               []PassedOver
 	}{
 		"all known":    {"plugins: {cacheDir: /x, healthCheckInterval: 1m}\nexecutors: {a: {displayName: A, r/p: {enabled: true, config: {enable: true}}}}", "/x", nil},
-		"another case": {"Plugins: {CACHEDIR: /x}", "/tmp", []PassedOver{{"Plugins", "plugins", true}}},
-		"beside":       {"plugins: {cachedir: /y}", "/tmp", []PassedOver{{"plugins.cachedir", "cacheDir", true}}},
-		"misspelt":     {"plugins: {repositorys: {}}\nsources: {a: {r/p: {enable: true}}}", "/tmp", []PassedOver{{"plugins.repositorys", "repositories", false}, {"sources.a.r/p.enable", "enabled", false}}},
-		"in a list":    {"communications: {g: {cloudTeams: {teams: [{chanels: {}}]}}}", "/tmp", []PassedOver{{"communications.g.cloudTeams.teams.chanels", "channels", false}}},
+		"another case": {"executors: {a: {r/p: {ENABLED: true}}}", "/tmp", nil},
+		"the source's": {"Plugins: {cacheDir: /x}", "/x", []PassedOver{{"plugins", "Plugins", Overridden}}},
+		"beside":       {"plugins: {cachedir: /y}", "/tmp", []PassedOver{{"plugins.cachedir", "cacheDir", ByChance}}},
+		"two others":   {"sources: {a: {r/p: {ENABLED: true, enableD: false}}}", "/tmp", []PassedOver{{"sources.a.r/p.enableD", "ENABLED", ByChance}}},
+		"names":        {"plugins: {repositories: {a: {url: x}, A: {url: y}}}", "/tmp", nil},
+		"misspelt":     {"plugins: {repositorys: {}}\nsources: {a: {r/p: {enable: true}}}", "/tmp", []PassedOver{{"plugins.repositorys", "repositories", NoEffect}, {"sources.a.r/p.enable", "enabled", NoEffect}}},
+		"in a list":    {"communications: {g: {cloudTeams: {teams: [{chanels: {}}]}}}", "/tmp", []PassedOver{{"communications.g.cloudTeams.teams.chanels", "channels", NoEffect}}},
 		"like nothing": {"plugins: {x: 1}\nanything: {enable: true}\ncommunications: {g: {socketSlak: {}}}", "/tmp", nil},
 		"too long":     {"plugins: {repositories" + strings.Repeat("s", maxKey) + ": 1}", "/tmp", nil},
 	} {

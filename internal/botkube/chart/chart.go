@@ -169,7 +169,7 @@ func passedOver(given map[string]any) (found []agent.PassedOver) {
 			if slices.Contains(known, key) || len(key) > maxKey || len(found) > maxPassedOver {
 				continue
 			}
-			if near := spelling.Nearest(key, known); near != "" {
+			if near := spelling.Slip(key, known); near != "" {
 				found = append(found, agent.PassedOver{Setting: at + key, Meant: near})
 			}
 		}

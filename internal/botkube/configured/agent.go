@@ -101,9 +101,13 @@ func (c *Agent) notePassedOver() {
 	before := len(c.Notes)
 	tell := func(by string, all []agent.PassedOver) {
 		for _, p := range all[:min(len(all), maxPassedOver)] {
-			if p.Beside {
-				c.note("%.200q: %s passes over it, because %s is there, too", p.Setting, by, p.Meant)
-			} else {
+			switch p.Effect {
+			case agent.Overridden:
+				c.note("%.200q: %s passes over it, because %.200q is there, too", p.Setting, by, p.Meant)
+			case agent.ByChance:
+				c.note("%.200q: %s reads it or %.200q beside it, by chance: leave one of them out", p.Setting, by, p.Meant)
+				c.Undecided = append(c.Undecided, fmt.Sprintf("which of %.200q and %.200q beside it the agent reads (leave one of them out)", p.Setting, p.Meant))
+			default:
 				c.note("%.200q: %s has no such key, and passes over it; %s may be meant", p.Setting, by, p.Meant)
 			}
 		}

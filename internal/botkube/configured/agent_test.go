@@ -73,6 +73,27 @@ func TestUndecided(t *testing.T) {
 }
 
 // TestRead has the version be that of the argument, or else of the values.
+// TestPassedOver has keys misspelt in values, and in what the chart rendered.
+func TestPassedOver(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text      string
+		want      string
+		undecided bool
+	}{
+		"of the chart":    {"executers: {}\nglobal: {}\nx-mine: {}\n", `"executers": the chart v1.14.0 has no such key, and passes over it; executors may be meant`, false},
+		"of the provider": {"config: {provider: {identifer: x}}\n", `"config.provider.identifer": the chart v1.14.0 has no such key, and passes over it; identifier may be meant`, false},
+		"of the agent":    {"plugins: {repositorys: {}}\n", `"plugins.repositorys": an agent v1.14.0 has no such key, and passes over it; repositories may be meant`, false},
+		"in objects":      {strings.Replace(objects, "enabled: true}}}", "enable: true}}}", 1), `"executors.g.demo/hello.enable": an agent v1.14.0 has no such key, and passes over it; enabled may be meant`, true}, // as there is no Deployment
+		"in another case": {"plugins: {cachedir: /x}\n", `"plugins.cachedir": an agent v1.14.0 reads it or "cacheDir" beside it, by chance: leave one of them out`, true},
+	} {
+		c := read(t, test.text)
+		if got := strings.Join(c.PassedOver, "\n"); got != test.want || !slices.Contains(c.Notes, test.want) || (len(c.Undecided) > 0) != test.undecided {
+			t.Errorf("%s: %s, undecided %q", name, got, c.Undecided)
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	c := read(t, "image: {tag: v1.13.0}\ncommunications: {c: {irc: {enabled: true}}}\n")
