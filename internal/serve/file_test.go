@@ -213,7 +213,7 @@ func TestRenamedWhileSent(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file can neither be renamed nor removed there")
 	}
-	content := strings.Repeat("0123456789abcdef", 4<<20)
+	content := strings.Repeat("0123456789abcdef", 1<<20)
 	for name, do := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"renamed": func(path string) error { return os.Rename(path, path+".old") },

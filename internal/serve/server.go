@@ -58,8 +58,11 @@ func (h *Handler) Run(ctx context.Context, l, monitoring net.Listener) error {
 	}()
 	defer func() {
 		stop()
-		<-watched
-		h.endAll()
+		select {
+		case <-watched:
+			h.endAll()
+		case <-time.After(cutTimeout): // it waits for a file system that does not answer
+		}
 	}()
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(l) }()

@@ -96,7 +96,8 @@ func TestReplaced(t *testing.T) {
 	before, after := newWorld(t, content, "tool"), newWorld(t, "new", "tool")
 	s, h := shelve(t, before)
 	_, address := listeningTo(t, h, 10, 10, 10)
-	resp, err := dial(t, address).get("/" + before.binary.Path)
+	client := dial(t, address)
+	resp, err := client.get("/" + before.binary.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +123,7 @@ func TestReplaced(t *testing.T) {
 	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(content)) {
 		t.Errorf("%d bytes were downloaded, %v", n, err)
 	}
+	client.Close()
 	for deadline := time.Now().Add(30 * time.Second); s.closed.Load() != 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the version before is not closed")
