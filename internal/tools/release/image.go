@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 const (
@@ -43,6 +45,8 @@ func image(dist, version, revision, file string) error {
 	slices.Sort(archives)
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	content := blobs{}
+	// What knows no layout takes the first, which is for amd64.
+	var docker []oci.DockerImage
 	var date time.Time
 	for _, name := range archives {
 		a, err := readArchive(name)
@@ -60,6 +64,13 @@ func image(dist, version, revision, file string) error {
 			return err
 		}
 		index.Manifests = append(index.Manifests, d)
+		if docker == nil {
+			m, err := img.Manifest()
+			if err != nil {
+				return err
+			}
+			docker = []oci.DockerImage{oci.DockerImageOf(*m)}
+		}
 	}
 	d, err := content.addJSON(types.OCIImageIndex, index)
 	if err != nil {
@@ -68,7 +79,8 @@ func image(dist, version, revision, file string) error {
 	// podman takes the whole name from the first, docker and containerd from the second.
 	name := registry + ":" + version
 	d.Annotations = map[string]string{"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name}
-	return content.writeLayout(d, date, file)
+	docker[0].RepoTags = []string{name}
+	return content.writeLayout(d, docker, date, file)
 }
 
 // labels are the annotations that OCI defines.
@@ -245,8 +257,13 @@ func (b blobs) addImage(img v1.Image) (v1.Descriptor, error) {
 	return d, nil
 }
 
-// writeLayout writes an OCI archive that has one image.
-func (b blobs) writeLayout(image v1.Descriptor, date time.Time, file string) error {
+// writeLayout writes an OCI archive that has one image, and is an archive of docker save, too.
+func (b blobs) writeLayout(image v1.Descriptor, docker []oci.DockerImage, date time.Time, file string) error {
+	names, err := json.Marshal(docker)
+	if err != nil {
+		return err
+	}
+	b[oci.DockerName] = names
 	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{image}})
 	if err != nil {
 		return err

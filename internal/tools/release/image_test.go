@@ -99,6 +99,11 @@ func TestImageCopies(t *testing.T) {
 	if got, err := os.ReadFile(file); err != nil || string(got) != digest.String() {
 		t.Errorf("it has digest %s, not %s: %v", got, digest, err)
 	}
+	// As docker load reads it.
+	out := output(t, exec.Command(skopeo, "inspect", "--config", "docker-archive:"+r.file("image.tar")))
+	if !strings.Contains(out, `"architecture": "amd64"`) || !strings.Contains(out, `"User": "65532:65532"`) {
+		t.Errorf("docker-archive: has %s", out)
+	}
 }
 
 // TestImage looks into the container image, and runs it as its user in nothing but its files.

@@ -498,6 +498,21 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
+// TestRebuilt has plain go build make the program of the archive, as docs/development.md says.
+func TestRebuilt(t *testing.T) {
+	r := made(t)
+	if *againFlag == "" {
+		t.Skip("the work tree may have changed since: run .ci/release")
+	}
+	file := filepath.Join(t.TempDir(), "botkube-mirror")
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", file, ".")
+	c.Dir, c.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	output(t, c)
+	if program, err := os.ReadFile(file); err != nil || !bytes.Equal(program, r.archive(t, "linux_amd64").program) {
+		t.Errorf("go build makes another program: %v", err)
+	}
+}
+
 // TestUnpackedManPages is about the archive's own pages: they are packed, and whole.
 func TestUnpackedManPages(t *testing.T) {
 	a := made(t).archive(t, "linux_amd64")
