@@ -28,7 +28,7 @@ func run(args []string) error {
 		return image(args[1], args[2], args[3], args[4])
 	}
 	return errors.New(`usage:
-  release stage PROGRAM DIR DATE              licences, completions and man pages for a program into DIR
+  release stage PROGRAM DIR DATE              licences, docs, completions and man pages for a program into DIR
   release sbom ARCHIVE VERSION FILE           what is linked into the program in an archive, as CycloneDX
   release image DIST VERSION REVISION FILE    the archives for Linux in DIST as a container image`)
 }

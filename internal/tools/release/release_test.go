@@ -162,12 +162,13 @@ func TestArchives(t *testing.T) {
 				binary += ".exe"
 			}
 			want := map[string]bool{binary: true, "LICENSE": true, "README.md": true}
-			docs, err := os.ReadDir(root + "/docs")
-			if err != nil {
+			if err := fs.WalkDir(os.DirFS(root), "docs", func(name string, d fs.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					want[name] = true
+				}
+				return err
+			}); err != nil {
 				t.Fatal(err)
-			}
-			for _, d := range docs {
-				want["docs/"+d.Name()] = true
 			}
 			for _, name := range completions {
 				want["completions/"+name] = true
@@ -352,7 +353,6 @@ func installed(t *testing.T, zsh string) []string {
 		"usr/share/fish/vendor_completions.d/botkube-mirror.fish",
 		"usr/share/zsh/" + zsh + "/_botkube-mirror",
 		"usr/share/doc/botkube-mirror/README.md",
-		"usr/share/doc/botkube-mirror/docs/install.md",
 	}
 	for name := range pages(cmd.Tree(), time.Now()) {
 		want = append(want, "usr/share/man/man1/"+name+".gz")
@@ -376,6 +376,8 @@ func checkInstalled(t *testing.T, dir string, a *archive, want []string, license
 			at = "usr/bin/botkube-mirror"
 		} else if rest, ok := strings.CutPrefix(name, "licenses/"); ok {
 			at = licenses + "/" + rest
+		} else if strings.HasPrefix(name, "docs/") {
+			at = "usr/share/doc/botkube-mirror/" + name
 		}
 		if at == "" {
 			continue

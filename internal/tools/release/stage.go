@@ -31,6 +31,9 @@ func stage(program, dir, date string) error {
 	if err := licenses(program, filepath.Join(dir, "licenses")); err != nil {
 		return err
 	}
+	if err := os.CopyFS(filepath.Join(dir, "docs"), os.DirFS(filepath.Join(root, "docs"))); err != nil {
+		return err
+	}
 	for shell, name := range completions {
 		var script, complaint bytes.Buffer
 		code := cmd.Run(context.Background(), cmd.Environment{
