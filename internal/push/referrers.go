@@ -299,22 +299,25 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	if !beside {
 		return nil, tagged, fault.New(fault.Usage, "%s is not called …/%s, so it is not known where the %s is", p.Origin.Repository.Name(), kinds[Bundle].path, part)
 	}
-	name, err := below(prefix, p.options.path(part))
-	if err != nil {
-		return nil, tagged, err
-	}
-	if repo, err = p.Origin.Registry.Repository(ctx, name, false); err != nil {
-		return nil, tagged, err
-	}
 	tag := p.tagsOf(part)[0]
 	if part == Image {
 		tag = cmp.Or(p.Origin.Tag, p.bundle.Tag)
 	}
-	m, err := repo.Manifest(ctx, tag)
-	if registry.IsNotFound(err) {
-		err = nil
+	// A chart that goes elsewhere here may be where it is unless told otherwise there.
+	for _, path := range slices.Compact([]string{p.options.path(part), kinds[part].path}) {
+		var name registry.Name
+		if name, err = below(prefix, path); err == nil {
+			repo, err = p.Origin.Registry.Repository(ctx, name, false)
+		}
+		if err != nil {
+			return nil, tagged, err
+		}
+		m, err := repo.Manifest(ctx, tag)
+		if !registry.IsNotFound(err) {
+			return repo, m.Digest, err
+		}
 	}
-	return repo, m.Digest, err
+	return repo, tagged, nil
 }
 
 // copyReferrers brings what refers to a part in the source's registry to the other one, and returns
