@@ -286,7 +286,9 @@ func TestBarFitsTheTerminal(t *testing.T) {
 
 func TestBarIsDrawn(t *testing.T) {
 	got := shows(t, &global{}, "", func(p *progress) {
+		p.mu.Lock()
 		p.bar, p.lines = &bar{out: p.out}, false
+		p.mu.Unlock()
 		download(p)
 	})
 	got = strings.NewReplacer("\x1b[0K", "", "\x1b[2K", "").Replace(got)

@@ -28,10 +28,10 @@ if [[ $code -eq 0 ]]; then
 	# The store holds what the outputs are made of, and nothing else goes into the cache.
 	botkube-mirror prune --quiet >/dev/null
 else
-	# Lines of JSON, with log-format: json, have neither prefix.
+	# Lines of JSON, with log-format: json, have neither prefix, and botkube-mirror annotates nothing then.
 	said=$(grep -E '^(botkube-mirror|hint): ' "$log" || tail -n 3 "$log")
 	first=${said%%$'\n'*}
-	printf '::error title=botkube-mirror pull::%s\n' "${first//%/%25}"
+	grep -q '^::error ' "$log" || printf '::error title=botkube-mirror::%s\n' "${first//%/%25}"
 	{
 		printf '### botkube-mirror pull failed with exit code %d\n\n' "$code"
 		# Four spaces make it code, whatever the text is.

@@ -26,8 +26,10 @@ const (
 	// FileMode is the mode of the files of a layout.
 	FileMode = 0o644
 
-	// copiedAtOnce is how much is copied between two looks at the context.
-	copiedAtOnce = 16 << 20
+	// copiedAtOnce is how much is copied between two looks at the context, which a slow disk needs
+	// seconds for, and writtenAtOnce what the disk is told to write at a time.
+	copiedAtOnce  = 1 << 20
+	writtenAtOnce = 16 << 20
 )
 
 // Archive lays out the tar file of a layout: entries in the order in which they are
@@ -237,7 +239,7 @@ func (o *output) write(ctx context.Context, w io.Writer, p part) error {
 		left -= n
 		o.size += n
 		blob.Moved(ctx, n)
-		if f, ok := w.(*os.File); ok && o.size-o.begun >= copiedAtOnce {
+		if f, ok := w.(*os.File); ok && o.size-o.begun >= writtenAtOnce {
 			disk.StartWriteback(f, o.begun, o.size-o.begun)
 			o.begun = o.size
 		}
