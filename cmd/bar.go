@@ -16,7 +16,8 @@ import (
 const (
 	// leastColumns is how wide a terminal must be for a bar with its most important figures.
 	leastColumns = 30
-	// leastBar is the least width of the bar itself, besideBar that of the percentage and blanks.
+	// leastBar is which part of the terminal the bar itself has at least, besideBar how wide the
+	// percentage and blanks are.
 	leastBar  = 6
 	besideBar = 13
 	// barSteps is in how many steps the bar moves.
@@ -50,6 +51,7 @@ type bar struct {
 	// bar is nil before there is something to tell, and has a length if measured.
 	bar      *progressbar.ProgressBar
 	measured bool
+	began    time.Time // the activity
 	drawn    time.Time
 }
 
@@ -59,14 +61,17 @@ func (b *bar) draw(m *meter) {
 		return
 	}
 	b.drawn = time.Now()
-	if measured := m.total > 0; b.bar == nil || b.measured != measured {
+	if measured := m.total > 0; b.bar == nil || b.measured != measured || b.began != m.began {
 		b.clear()
-		b.bar, b.measured = newBar(b.out, measured), measured
+		b.bar, b.measured, b.began = newBar(b.out, measured), measured, m.began
 	}
+	b.bar.Describe(barText(m, columns(b.out))) // before anything is drawn with the text for another width
 	if b.measured {
 		_ = b.bar.Set64(min(int64(float64(m.done)/float64(m.total)*barSteps), barSteps-1)) // at the end, the bar goes
 	}
-	b.bar.Describe(barText(m, columns(b.out)))
+	// At the beginning of the line, ^C of a terminal stays on it, and so does what a narrower terminal
+	// makes several lines of.
+	b.write(eraseBelow + "\r")
 }
 
 // newBar returns a bar that judges neither rates nor times: lines without a terminal need the same.
@@ -78,7 +83,7 @@ func newBar(out io.Writer, measured bool) *progressbar.ProgressBar {
 		progressbar.OptionSetSpinnerChangeInterval(0), // or it would have a goroutine that nothing ends
 		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetPredictTime(false),
-		progressbar.OptionUseANSICodes(runtime.GOOS != "windows"), // where a line that became too long is not overwritten with blanks
+		progressbar.OptionUseANSICodes(ansi),
 	}
 	steps := int64(-1)
 	if measured {
@@ -90,13 +95,27 @@ func newBar(out io.Writer, measured bool) *progressbar.ProgressBar {
 func (b *bar) clear() {
 	if b.bar != nil {
 		_ = b.bar.Clear()
+		b.write(eraseBelow)
 	}
 	b.drawn = time.Time{}
 }
 
+// write writes a control sequence, where there are any.
+func (b *bar) write(sequence string) {
+	if ansi {
+		_, _ = io.WriteString(b.out, sequence) // nobody could be told
+	}
+}
+
+// ansi says that terminals know control sequences. Consoles of Windows must be told to.
+const ansi = runtime.GOOS != "windows"
+
+// eraseBelow erases what follows the cursor (ECMA-48, ED).
+const eraseBelow = "\x1b[J"
+
 // barText is what stands beside the bar: as much as fits, the most important first.
 func barText(m *meter, columns int) string {
-	room := columns - besideBar - leastBar
+	room := columns - besideBar - columns/leastBar
 	var t barLine
 	try := func(longer barLine) bool {
 		if utf8.RuneCountInString(longer.String()) > room {
@@ -154,7 +173,7 @@ func (l barLine) String() string {
 func listed(names []string, all int) string {
 	text := strings.Join(names, ", ")
 	if more := all - len(names); more > 0 {
-		text += fmt.Sprintf(" +%d more", more)
+		text += fmt.Sprintf(" +%d", more)
 	}
 	return text
 }

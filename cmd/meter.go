@@ -236,6 +236,9 @@ func (m *meter) percent() int64 {
 
 // names returns short names of the files under way: first those of which bytes came.
 func (m *meter) names() (names []string) {
+	if m.subject != "" {
+		return []string{tameName(path.Base(m.subject))}
+	}
 	subjects := slices.SortedFunc(maps.Keys(m.under), func(a, b string) int {
 		return cmp.Or(cmp.Compare(sign(m.under[b].done), sign(m.under[a].done)), cmp.Compare(a, b))
 	})

@@ -256,17 +256,17 @@ func TestBarFitsTheTerminal(t *testing.T) {
 		for columns, want := range map[int]string{
 			leastColumns: "1m35s left",
 			40:           "3.0 MiB/s, 1m35s left",
-			60:           "15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left",
-			80:           "15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_v1… +2 more",
-			100:          "15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_v1.14.0_linux_amd64 +2 more",
-			120:          "downloading 15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_v1.14.0_linux_amd64, helm +1 more",
+			60:           "3.0 MiB/s, 1m35s left: kubectl_v1… +2",
+			80:           "15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_… +2",
+			100:          "15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_v1.14.0_linux_amd… +2",
+			120:          "downloading 15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left: kubectl_v1.14.0_linux_amd64 +2",
 			200:          "downloading 15 MiB of 300 MiB, 3.0 MiB/s, 1m35s left, 0 of 5 files: kubectl_v1.14.0_linux_amd64, helm, prometheus-alerts_v1.14.0_win…",
 		} {
 			got := barText(m, columns)
 			if got != want {
 				t.Errorf("%d columns: %q, want %q", columns, got, want)
 			}
-			if len([]rune(got))+besideBar+leastBar > columns {
+			if len([]rune(got))+besideBar+columns/leastBar > columns {
 				t.Errorf("%d columns: %q is too long", columns, got)
 			}
 		}
@@ -291,7 +291,7 @@ func TestBarIsDrawn(t *testing.T) {
 		p.mu.Unlock()
 		download(p)
 	})
-	got = strings.NewReplacer("\x1b[0K", "", "\x1b[2K", "").Replace(got)
+	got = strings.NewReplacer("\x1b[0K", "", "\x1b[2K", "", "\x1b[J", "").Replace(got)
 	widest := 0
 	for part := range strings.FieldsFuncSeq(got, func(r rune) bool { return r == '\r' || r == '\n' }) {
 		if strings.Contains(part, "%") {
@@ -303,7 +303,7 @@ func TestBarIsDrawn(t *testing.T) {
 	}
 	for _, want := range []string{
 		"waiting for index.example.com, nothing moved for 11s",
-		"  60% |", "180 MiB of 300 MiB, 10 MiB/s, 12s left: one_linux_amd64",
+		"  60% |", "180 MiB of 300 MiB, 10 MiB/s, 12s left: one_linux_amd…",
 		"waiting for example.com, nothing moved for 14s",
 		"\rwarning: something is odd\n",
 		"\rdownloaded 2 files, 200 MiB in 1m1s, 3.3 MiB/s; 1 file (100 MiB) there before\n",
