@@ -5,6 +5,9 @@
 #   MIRROR_OUTPUTS  outputs, one a line, if the configuration file has none
 set -euo pipefail
 
+# The step before has restored this directory from the cache. Its name is the same for all runners.
+export BOTKUBE_MIRROR_STORE=${BOTKUBE_MIRROR_STORE:-$HOME/.cache/botkube-mirror-action}
+
 here=$(dirname "${BASH_SOURCE[0]}")
 result=$RUNNER_TEMP/botkube-mirror.json
 log=$RUNNER_TEMP/botkube-mirror.log
