@@ -40,24 +40,44 @@ func checkNames(root *cobra.Command, args []string) error {
 	return checkForms(c, rest)
 }
 
-// checkForms refuses a long flag with one dash: -output=x would set -o to utput=x. It also refuses a
-// value that a flag does not take because there is a space before it.
+// checkForms refuses a long flag with one dash: -output=x would set -o to utput=x. It looks at what
+// follows a flag, too.
 func checkForms(c *cobra.Command, args []string) error {
 	for i, arg := range args {
 		if arg == "--" {
 			break
 		}
-		if name, long := strings.CutPrefix(arg, "--"); long && i+1 < len(args) {
-			f, next := c.Flags().Lookup(name), args[i+1]
-			if f != nil && f.NoOptDefVal != "" && !strings.HasPrefix(next, "-") && (next == "true" || next == "false" || c.Args(c, []string{next}) != nil && f.Value.Type() != "bool") {
-				return fault.New(fault.Usage, "%s does not take %q, which is an argument of its own", arg, next).WithHint("write %s=%s", arg, next)
+		if i+1 < len(args) {
+			if err := checkValue(c, arg, args[i+1]); err != nil {
+				return err
 			}
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		long := len(name) > 1 && !strings.HasPrefix(name, "-") && name != arg
-		if long && (c.Flags().Lookup(name) != nil || c.InheritedFlags().Lookup(name) != nil || c.Root() == c && name == "version") {
+		if long && (c.Flags().Lookup(name) != nil || c.Root() == c && name == "version") {
 			return fault.New(fault.Usage, "unknown flag: -%s", name).WithHint("write it with two dashes: --%s", name)
 		}
+	}
+	return nil
+}
+
+// checkValue refuses what follows a flag and is no value of it, or is not taken for one.
+func checkValue(c *cobra.Command, arg, next string) error {
+	f := c.Flags().Lookup(strings.TrimPrefix(arg, "--"))
+	if len(arg) == 2 {
+		f = c.Flags().ShorthandLookup(arg[1:])
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(next, "--"), "=")
+	switch {
+	case f == nil || !strings.HasPrefix(arg, "-"):
+		return nil
+	case f.NoOptDefVal == "":
+		if strings.HasPrefix(next, "--") && c.Flags().Lookup(name) != nil {
+			return fault.New(fault.Usage, "%s has no value: --%s follows it", arg, name).WithHint("give it one; if it comes from a variable, set that")
+		}
+	case strings.HasPrefix(next, "-"):
+	case next == "true" || next == "false" || f.Value.Type() != "bool" && c.Args(c, []string{next}) != nil:
+		return fault.New(fault.Usage, "%s does not take %q, which is an argument of its own", arg, next).WithHint("write %s=%s", arg, next)
 	}
 	return nil
 }

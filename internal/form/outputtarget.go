@@ -152,9 +152,9 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 		}
 		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).WithHint("%s", hint)
 	case t.Path == "":
-		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
+		return Target{}, fault.New(fault.Usage, "the output %q has no path", s).WithHint("write %sPATH; if it comes from a variable, set that", s)
 	case t.Path == StandardStream && !t.Streams:
-		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s)
+		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s).WithHint("write -o - for that")
 	case !prefixed && t.Prefix == prefixOfDirectory && slices.ContainsFunc(compressedFiles, func(end string) bool { return strings.HasSuffix(s, end) }):
 		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
 			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
