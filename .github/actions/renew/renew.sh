@@ -51,10 +51,11 @@ comment() {
 		[ "$status" -lt 300 ]
 }
 
-# The empty value drops the header that the checkout may have left.
-export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0="http.$url.extraHeader" GIT_CONFIG_KEY_1="http.$url.extraHeader"
+# The empty value drops the header that the checkout may have left. In a container, the work tree belongs to
+# the user outside, whom git does not trust.
+export GIT_CONFIG_COUNT=3 GIT_CONFIG_KEY_0="http.$url.extraHeader" GIT_CONFIG_KEY_1="http.$url.extraHeader" GIT_CONFIG_KEY_2=safe.directory
 GIT_CONFIG_VALUE_1="Authorization: Basic $(printf '%s:%s' "$user" "$MIRROR_TOKEN" | base64 | tr -d '\n')"
-export GIT_CONFIG_VALUE_0='' GIT_CONFIG_VALUE_1 GIT_TERMINAL_PROMPT=0
+export GIT_CONFIG_VALUE_0='' GIT_CONFIG_VALUE_1 GIT_CONFIG_VALUE_2="$PWD" GIT_TERMINAL_PROMPT=0
 
 # What is checked out may be a merge of the two branches: the lock belongs onto the branch itself.
 git fetch --quiet --depth=1 "$url" "refs/heads/$base"
