@@ -111,14 +111,23 @@ func RegistryMeant(target string) (reference string, scheme bool) {
 			break
 		}
 	}
-	if host, _, _ := strings.Cut(reference, "/"); scheme {
-		reference = reference[strings.LastIndexByte(host, '@')+1:] // which may follow a password
+	if scheme {
+		reference = WithoutUser(reference)
 	}
 	isFile := !scheme && !strings.Contains(path.Base(reference), ":") && path.Ext(reference) != ""
 	if strings.HasPrefix(target, RegistryPrefix) || inRegistry.MatchString(reference) && !isFile {
 		return reference, scheme
 	}
 	return "", false
+}
+
+// WithoutUser leaves out of a reference what stands before the host: a user, and a password perhaps.
+func WithoutUser(reference string) string {
+	digest := ""
+	if at := strings.LastIndex(reference, "@sha256:"); at >= 0 {
+		reference, digest = reference[:at], reference[at:]
+	}
+	return reference[strings.LastIndexByte(reference, '@')+1:] + digest
 }
 
 // compressedFiles are the endings of files that no output is.
@@ -144,7 +153,7 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 		if !scheme {
 			hint += "; if it is a directory, write dir:" + s
 		}
-		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).WithHint("%s", hint)
+		return Target{}, fault.New(fault.Usage, "the output %q is a registry", WithoutUser(s)).WithHint("%s", hint)
 	case found && !prefixed && looksLikePrefix.MatchString(prefix):
 		hint := fmt.Sprintf("known are %s; if it is a name, write ./%s", all.prefixes(), s)
 		if near := cmp.Or(otherPrefixes[prefix], spelling.Nearest(prefix, all.allPrefixes())); near != "" {

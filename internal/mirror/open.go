@@ -41,7 +41,7 @@ func meant(target, path string, err error) error {
 	e := fault.New(fault.Usage, "%w", err)
 	reference, scheme := form.RegistryMeant(target)
 	if scheme {
-		return fault.New(fault.Usage, "%s is not a target", target).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
+		return fault.New(fault.Usage, "%s is not a target", form.WithoutUser(target)).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
 	}
 	if near := disk.Similar(path); near != "" {
 		return e.WithHint("did you mean %s?", near)
