@@ -77,6 +77,11 @@ type source struct {
 	missing bool
 }
 
+// isOther reports whether it is something else than a version, and was none before.
+func (s *source) isOther() bool {
+	return s.version == nil && errors.Is(s.failed, form.ErrNotVersion)
+}
+
 const (
 	// firstWait and maxWait bound the time after which a source is opened once more: what it
 	// lacks may have come without a change of the files that are looked at.
@@ -126,7 +131,8 @@ func (l *Library) take(s *source, v *form.Version, err error) error {
 	}
 	s.failed = err
 	if err != nil {
-		if errors.Is(err, form.ErrNotVersion) {
+		if s.isOther() {
+			s.reported = ""
 			return nil
 		}
 		s.wait = min(max(firstWait, 2*s.wait), maxWait)
@@ -150,7 +156,7 @@ func (l *Library) holder(tag string) *version {
 
 // report reports, once, why a source is not served.
 func (l *Library) report(path string, s *source) (reported bool) {
-	if s.failed == nil || errors.Is(s.failed, form.ErrNotVersion) && s.version == nil || s.reported == s.failed.Error() {
+	if s.failed == nil || s.isOther() || s.reported == s.failed.Error() {
 		return false
 	}
 	s.reported = s.failed.Error()
@@ -188,7 +194,7 @@ func (l *Library) failing() (n int64) {
 // ignored are the paths of what is no version.
 func (l *Library) ignored() (paths []string) {
 	for path, s := range l.sources {
-		if errors.Is(s.failed, form.ErrNotVersion) && s.version == nil {
+		if s.isOther() {
 			paths = append(paths, path)
 		}
 	}
@@ -285,7 +291,7 @@ func (l *Library) look(ctx context.Context, atOnce bool, check func(context.Cont
 func (l *Library) isNothing(sources []form.Source) bool {
 	return len(l.versions()) == 0 && !slices.ContainsFunc(sources, func(src form.Source) bool {
 		s := l.sources[src.Path]
-		return s == nil || !errors.Is(s.failed, form.ErrNotVersion)
+		return s == nil || !s.isOther()
 	})
 }
 
@@ -328,7 +334,7 @@ func (l *Library) lookAt(ctx context.Context, s *source, src form.Source, atOnce
 	settled := atOnce || same(s.seen, now)
 	s.seen = now
 	if same(s.loaded, now) {
-		if s.failed == nil || errors.Is(s.failed, form.ErrNotVersion) || time.Now().Before(s.again) && !atOnce {
+		if s.failed == nil || s.isOther() || time.Now().Before(s.again) && !atOnce {
 			return nil, false
 		}
 	} else {

@@ -28,6 +28,9 @@ type shelf struct {
 	opened int
 }
 
+// other stands for what is no version.
+var other = new(world)
+
 // put has a source hold what a world has, or fail if that is nil.
 func (s *shelf) put(t *testing.T, name string, w *world) {
 	t.Helper()
@@ -46,6 +49,9 @@ func (s *shelf) look() (all []form.Source, err error) {
 		all = append(all, form.Source{Path: at, Files: []string{at}, Open: func(context.Context) (*form.Version, error) {
 			s.opened++
 			w := s.worlds[e.Name()]
+			if w == other {
+				return nil, form.ErrNotVersion
+			}
 			if w == nil {
 				return nil, fault.New(fault.Integrity, "it is truncated")
 			}
@@ -145,6 +151,7 @@ func TestNotServed(t *testing.T) {
 	}{
 		"truncated":      {nil, "it is truncated"},
 		"a damaged file": {damaged, "it is damaged"},
+		"something else": {other, "it holds no version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first.problems = nil
@@ -213,6 +220,21 @@ func TestComesAndGoes(t *testing.T) {
 	expect("perhaps removed", []string{"v1.14.0", "v1.13.0"})
 	h.look(t.Context(), true)
 	expect("removed", []string{"v1.13.0"}, "removed v1.14.0 first", "removed v1.13.0 second", "added v1.13.0 third")
+	// What is no version is left out without a word.
+	first.problems = nil
+	s.put(t, "notes", nil)
+	h.look(t.Context(), true)
+	s.put(t, "notes", other)
+	h.look(t.Context(), true)
+	h.look(t.Context(), true)
+	expect("notes", []string{"v1.13.0"})
+	if told := first.told(); strings.Count(told, "\n") != 1 || h.options.Library.failing() != 0 {
+		t.Errorf("problems: %s", told)
+	}
+	if err := os.Remove(filepath.Join(s.dir, "notes")); err != nil {
+		t.Fatal(err)
+	}
+	h.look(t.Context(), true)
 	// A directory that cannot be read has nothing removed.
 	moved := s.dir + ".moved"
 	rename(t, s.dir, moved)
