@@ -66,7 +66,13 @@ func (m *meter) begin(e mirror.Event) (ended *sum) {
 		}
 		return nil
 	}
+	if m.activity != "" {
+		clear(m.under) // but a download may have begun while the plan was made
+	}
 	ended = m.end()
+	for _, f := range m.under {
+		m.done, m.moved = m.done+f.done, m.moved+f.moved
+	}
 	m.activity, m.subject, m.began, m.total, m.files = e.Activity, "", time.Now(), e.Total, e.Count
 	if e.Activity == mirror.Writing {
 		m.subject = e.Subject
@@ -85,12 +91,16 @@ func (m *meter) end() (s *sum) {
 		}
 	}
 	m.activity, m.subject, m.total, m.done, m.moved, m.files, m.moving, m.kept = "", "", -1, 0, 0, 0, 0, 0
-	clear(m.under)
 	m.samples = nil
 	return s
 }
 
 func (m *meter) touch() { m.changed, m.seen = time.Now(), m.signs+m.traffic.Moved() }
+
+// isWhole reports whether a subject is all that the activity is about.
+func (m *meter) isWhole(subject string) bool {
+	return m.activity == mirror.Verifying || m.activity == mirror.Writing && subject == m.subject
+}
 
 // observe takes an event into account.
 func (m *meter) observe(e mirror.Event) {
@@ -107,6 +117,10 @@ func (m *meter) observe(e mirror.Event) {
 	}
 	f := m.under[e.Subject]
 	if f == nil {
+		if e.Kind == mirror.EventProgress && !m.isWhole(e.Subject) {
+			m.signs += e.Bytes // such as of a directory, which is written while files arrive
+			return
+		}
 		f = &flight{total: -1}
 	}
 	before := *f

@@ -317,3 +317,34 @@ func TestBarIsDrawn(t *testing.T) {
 		t.Errorf("it ends with %q", got[len(got)-80:])
 	}
 }
+
+// TestMeterCountsWhatBegan has a file begin before the plan is made, and a directory written beside.
+func TestMeterCountsWhatBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(&transfer.Traffic{})
+		m.observe(mirror.Event{Kind: mirror.EventStarted, Subject: one, Total: 10})
+		m.observe(mirror.Event{Kind: mirror.EventProgress, Subject: one, Bytes: 4})
+		m.begin(mirror.Event{Kind: mirror.EventPlanned, Activity: mirror.Downloading, Count: 2, Total: 15})
+		m.observe(mirror.Event{Kind: mirror.EventProgress, Subject: "plugins", Bytes: 100})
+		m.observe(mirror.Event{Kind: mirror.EventResumed, Subject: two, Bytes: 3})
+		m.observe(mirror.Event{Kind: mirror.EventProgress, Subject: two, Bytes: 2})
+		if m.done != 9 || m.moved != 6 || m.total != 15 {
+			t.Errorf("%d done, %d moved of %d", m.done, m.moved, m.total)
+		}
+		m.observe(mirror.Event{Kind: mirror.EventFetched, Subject: one, Bytes: 10})
+		m.observe(mirror.Event{Kind: mirror.EventRestarted, Subject: two})
+		m.observe(mirror.Event{Kind: mirror.EventFetched, Subject: two, Bytes: 5})
+		s := m.begin(mirror.Event{Kind: mirror.EventWriting, Activity: mirror.Writing, Subject: "a.tar", Total: 15})
+		if s.files != 2 || s.bytes+s.keptBytes != 15 {
+			t.Errorf("the sum is %+v", s)
+		}
+		if s := m.begin(mirror.Event{Kind: mirror.EventWriting, Activity: mirror.Writing, Subject: "b.tar", Total: 15}); s != nil || m.done != 0 {
+			t.Errorf("of what was written before, the sum is %+v", s)
+		}
+		// More may come than anybody knew.
+		m.observe(mirror.Event{Kind: mirror.EventProgress, Subject: "b.tar", Bytes: 20})
+		if m.done != 20 || m.total != 20 || m.percent() != 100 {
+			t.Errorf("%d of %d done", m.done, m.total)
+		}
+	})
+}

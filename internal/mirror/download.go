@@ -138,9 +138,10 @@ func (d *downloads) probe(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	planned := Event{Kind: EventPlanned, Activity: Downloading, Count: len(plan.Downloads)}
+	planned := Event{Kind: EventPlanned, Activity: Downloading}
 	for i, a := range result.Artifacts {
 		if d.got[i] == nil {
+			planned.Count++
 			planned.Total += max(a.Size, 0)
 		}
 	}
