@@ -195,7 +195,7 @@ func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 	if err := w.tree.Check(tag, true); err != nil {
 		return err
 	}
-	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName)}
+	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName), PagePath(tag)}
 	for _, r := range l.Repositories {
 		if err := w.tree.Check(path.Join(tag, r.Name), true); err != nil {
 			return err

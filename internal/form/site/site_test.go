@@ -691,15 +691,15 @@ func TestOpenRefuses(t *testing.T) {
 	refuse("a file called files", f, root("files"), baseURL1)
 	refuse("a file called like the version", f, root("v1"), baseURL1)
 	refuse("a file called like the repository", f, root("v1/r"), baseURL1)
-	for _, p := range []string{"v1/lock.json", "v1/SHA256SUMS", "v1/r/plugins-index.yaml"} {
+	for _, p := range []string{"v1/lock.json", "v1/SHA256SUMS", "v1/index.html", "v1/r/plugins-index.yaml"} {
 		refuse("a foreign "+p, f, root(p), baseURL1)
 	}
-	for _, version := range []string{"files", "FILES", "../x", ".hidden", "a/b", "v1\n", "-v", strings.Repeat("v", 200), "..", "."} {
+	for _, version := range []string{"files", "FILES", "Index.html", "../x", ".hidden", "a/b", "v1\n", "-v", strings.Repeat("v", 200), "..", "."} {
 		bad := newFixture(t, "v1")
 		bad.lock.BotkubeVersion = version
 		refuse("version "+version, bad, root(), baseURL1)
 	}
-	for _, name := range []string{"lock.json", "sha256sums"} {
+	for _, name := range []string{"lock.json", "sha256sums", "index.html"} {
 		bad := newFixture(t, "v1")
 		bad.lock.Repositories[0].Name = name
 		refuse("repository "+name, bad, root(), baseURL1)

@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -41,12 +42,12 @@ func checkNames(l *lock.Lock) error {
 		if err != nil {
 			return err
 		}
-		if !lock.IsTag(tag) || strings.EqualFold(tag, filesDir) {
+		if !lock.IsTag(tag) || strings.EqualFold(tag, filesDir) || strings.EqualFold(tag, page.Name) {
 			return fault.New(fault.Usage, "the Botkube version %.80q cannot be the name of a directory of the site", l.BotkubeVersion)
 		}
 	}
 	for _, r := range l.Repositories {
-		if strings.EqualFold(r.Name, lockName) || strings.EqualFold(r.Name, sumsName) {
+		if slices.ContainsFunc([]string{lockName, sumsName, page.Name}, func(name string) bool { return strings.EqualFold(r.Name, name) }) {
 			return fault.New(fault.Usage, "the repository cannot be called %q in a site, which has a file of that name", r.Name)
 		}
 	}
