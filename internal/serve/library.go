@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,11 +161,15 @@ func (l *Library) report(path string, s *source) (reported bool) {
 		return false
 	}
 	s.reported = s.failed.Error()
-	err := fmt.Errorf("not serving %s: %w", path, s.failed)
-	if s.version != nil {
-		err = fmt.Errorf("not serving what is now at %s, but version %s as it was before: %w", path, s.version.Tag, s.failed)
+	err := s.failed
+	if !strings.Contains(err.Error(), path) {
+		err = fmt.Errorf("%s: %w", path, err)
 	}
-	l.problem(err)
+	if s.version != nil {
+		l.problem(fmt.Errorf("refused, and version %s stays as it was: %w", s.version.Tag, err))
+	} else {
+		l.problem(fmt.Errorf("not served: %w", err))
+	}
 	return true
 }
 

@@ -165,7 +165,7 @@ func TestNotServed(t *testing.T) {
 			for range 2 {
 				h.look(t.Context(), true)
 			}
-			want := "not serving what is now at " + filepath.Join(s.dir, "first") + ", but version v1.14.0 as it was before: "
+			want := "refused, and version v1.14.0 stays as it was: " + filepath.Join(s.dir, "first") + ": "
 			if told := first.told(); strings.Count(told, "\n") != 1 || !strings.HasPrefix(told, want) || !strings.Contains(told, test.says) {
 				t.Errorf("problems: %s", told)
 			}
@@ -313,7 +313,7 @@ func TestNothingToServe(t *testing.T) {
 	other := form.Found{Source: form.Source{Path: "b"}, Err: form.ErrNotVersion}
 	whole := form.Found{Source: form.Source{Path: "c"}, Version: &newWorld(t, "binary", "tool").version}
 	l, told, err := open(broken, other, whole)
-	if err != nil || told != "[not serving a: broken]" || !slices.Equal(l.ignored(), []string{"b"}) {
+	if err != nil || told != "[not served: a: broken]" || !slices.Equal(l.ignored(), []string{"b"}) {
 		t.Errorf("%v, told %s, ignored %q", err, told, l.ignored())
 	}
 }
