@@ -79,6 +79,10 @@ func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all
 		if err != nil {
 			return nil, false, r.failure(ctx, doing, err)
 		}
+		if page == nil && at != first {
+			err = transfer.Permanent(errors.New("the list goes on with something else than a list"))
+			return nil, false, r.failure(ctx, doing, err)
+		}
 		if page == nil {
 			return nil, false, nil
 		}

@@ -43,6 +43,14 @@ func TestReferrersAPI(t *testing.T) {
 			}
 			give(w, listType, list(entry))
 		}, found: 2, keeps: true},
+		"in parts, of which one is none": {api: func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.RawQuery != "" {
+				give(w, "text/html", "<html>")
+				return
+			}
+			w.Header().Set("Link", `<?n=2>; rel="next"`)
+			give(w, listType, list(entry))
+		}, fails: "something else than a list"},
 		"without end": {api: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `<?n=2>; rel="next"`)
 			give(w, listType, list())
