@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +80,12 @@ type referred struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
+	// Annotations of a layer of cosign's have the signature: what is signed is the same for each key.
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+func (d referred) equal(other referred) bool {
+	return d.MediaType == other.MediaType && d.Digest == other.Digest && d.Size == other.Size && maps.Equal(d.Annotations, other.Annotations)
 }
 
 // kind says what a referrer is. That of a manifest without artifactType is its configuration's
@@ -184,6 +192,9 @@ func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Ref
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.left = append(s.left, ReferrerResult{Digest: fmt.Sprintf("%.200s", d.Digest), Subject: subject.OCI(), Type: oci.Clip(d.ArtifactType), NotCopied: why})
+		if len(s.left) > registry.MaxReferrers {
+			return s.tooMany()
+		}
 		return nil
 	}
 	digest, err := registry.ParseDigest(d.Digest)
@@ -223,7 +234,10 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	if err := r.read(); err != nil {
 		return fault.New(fault.Integrity, "%s: %w", r.name(s.repo), err)
 	}
-	documents, size := []referring{r.document}, int64(len(r.Data))
+	if err := s.take(r.Manifest); err != nil {
+		return err
+	}
+	documents := []referring{r.document}
 	for _, d := range r.document.Manifests {
 		digest, err := registry.ParseDigest(d.Digest)
 		if err != nil || len(r.document.Manifests) > lock.MaxIndexed {
@@ -234,10 +248,17 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 			return err
 		}
 		one := &referrer{Manifest: m}
-		if err := one.read(); err != nil || len(one.document.Manifests) > 0 {
+		err = one.read()
+		if err == nil && len(one.document.Manifests) > 0 {
+			err = errors.New("it is an index")
+		}
+		if err != nil {
 			return fault.New(fault.Integrity, "%s: what it names as %s is no manifest: %w", r.name(s.repo), digest.OCI(), err)
 		}
-		r.below, documents, size = append(r.below, m), append(documents, one.document), size+int64(len(m.Data))
+		if err := s.take(m); err != nil {
+			return err
+		}
+		r.below, documents = append(r.below, m), append(documents, one.document)
 	}
 	for _, d := range documents {
 		parts := d.Layers
@@ -259,11 +280,25 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found, s.size, s.documents = append(s.found, r), s.size+lock.SizeOf(r.blobs), s.documents+size
-	if len(s.found) > registry.MaxReferrers || s.size > maxReferrerBytes || s.documents > maxReferrerManifests {
-		return fault.New(fault.Integrity, "%s has more signatures and other referrers than the %d of %d bytes that are copied", s.repo.Name(), registry.MaxReferrers, int64(maxReferrerBytes))
+	s.found, s.size = append(s.found, r), s.size+lock.SizeOf(r.blobs)
+	if len(s.found) > registry.MaxReferrers || s.size > maxReferrerBytes {
+		return s.tooMany()
 	}
 	return nil
+}
+
+// take counts a manifest that is kept in memory.
+func (s *search) take(m registry.Manifest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.documents += int64(len(m.Data)); s.documents > maxReferrerManifests {
+		return s.tooMany()
+	}
+	return nil
+}
+
+func (s *search) tooMany() error {
+	return fault.New(fault.Integrity, "%s has more signatures and other referrers than the %d of %d bytes that are copied", s.repo.Name(), registry.MaxReferrers, int64(maxReferrerBytes))
 }
 
 // name is what messages call the referrer.
@@ -434,10 +469,10 @@ func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Ref
 	}
 	// cosign adds to what a tag has: a signature more is a layer more.
 	other := &referrer{Manifest: there}
-	if err := other.read(); err == nil && r.covers(other) {
-		return true, nil
-	} else if err == nil && other.covers(r) {
+	if err := other.read(); err == nil && other.covers(r) {
 		return false, nil
+	} else if err == nil && r.covers(other) {
+		return true, nil
 	}
 	if u.options.Force {
 		return true, nil
@@ -448,7 +483,7 @@ func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Ref
 
 // covers reports whether a manifest has all that another one has.
 func (r *referrer) covers(other *referrer) bool {
-	return len(other.document.Layers) > 0 && !slices.ContainsFunc(other.document.Layers, func(l referred) bool { return !slices.Contains(r.document.Layers, l) })
+	return len(other.document.Layers) > 0 && !slices.ContainsFunc(other.document.Layers, func(l referred) bool { return !slices.ContainsFunc(r.document.Layers, l.equal) })
 }
 
 // sendReferrer sends a referrer, and reports whether the registry lists it by itself.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	memory "github.com/google/go-containerregistry/pkg/registry"
@@ -100,7 +101,7 @@ func (g *gap) open(host, path string, push bool) *registry.Repository {
 }
 
 // attach puts a manifest with layers into a repository: one that refers to a subject, or, with a tag,
-// one as cosign makes it.
+// one as cosign makes it. A layer TEXT=SIGNATURE has a signature beside its text.
 func (g *gap) attach(path string, subject lock.SHA256, tag string, layers ...string) lock.SHA256 {
 	g.t.Helper()
 	repo := g.open(g.near, path, true)
@@ -118,7 +119,12 @@ func (g *gap) attach(path string, subject lock.SHA256, tag string, layers ...str
 	}
 	var all []referred
 	for _, l := range layers {
-		all = append(all, put(l))
+		text, signature, signed := strings.Cut(l, "=")
+		layer := put(text)
+		if signed {
+			layer.Annotations = map[string]string{"dev.cosignproject.cosign/signature": signature}
+		}
+		all = append(all, layer)
 	}
 	m["layers"] = all
 	if tag == "" {
@@ -342,6 +348,23 @@ func TestCosignTags(t *testing.T) {
 	if err := push(true); err != nil || at() != other {
 		t.Errorf("forced: %v", err)
 	}
+	// What is signed is the same for each key.
+	one = g.attach(image, g.image, ".sig", "a=of one key")
+	if err := push(true); err != nil || at() != one {
+		t.Fatal(err)
+	}
+	g.attach(image, g.image, ".sig", "a=of another key")
+	if err := push(false); fault.KindOf(err) != fault.Integrity || at() != one {
+		t.Errorf("another key: %v", err)
+	}
+	two = g.attach(image, g.image, ".sig", "a=of another key", "a=of one key")
+	if err := push(false); err != nil || at() != two {
+		t.Errorf("one key more: %v", err)
+	}
+	g.attach(image, g.image, ".sig", "a=of one key", "a=of another key")
+	if err := push(false); err != nil || at() != two {
+		t.Errorf("the same in another order: %v", err)
+	}
 }
 
 // TestReferrerBounds refuses manifests that no signature has.
@@ -359,12 +382,43 @@ func TestReferrerBounds(t *testing.T) {
 		"its manifest cannot be read":             `[]`,
 		"names \"sha512:ab\", or more":            `{"manifests":[{"digest":"sha512:ab"}]}`,
 		"names the blob \"sha512:ab\" of 1 bytes": `{"config":{"digest":"sha512:ab","size":1}}`,
+		"is no manifest: it is an index":          `{"manifests":[{"digest":"` + g.image.OCI() + `"}]}`,
 	} {
 		s := &search{repo: g.open(g.near, "botkube-plugins", false)}
 		err := s.add(t.Context(), &referrer{Manifest: registry.Manifest{Data: []byte(document)}, tag: "x"})
 		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)
 		}
+	}
+}
+
+// TestReferrerMemory reads no more of an index than is copied.
+func TestReferrerMemory(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	g := newGap(t, registryHost(t, true, func(_ http.Handler, _ http.ResponseWriter, req *http.Request) bool {
+		if req.Method == http.MethodGet {
+			asked.Add(1)
+		}
+		return false
+	}), registryHost(t, true, nil))
+	one := fmt.Sprintf(`{"digest":%q}`, g.manifestOf("botkube-plugins-bundle").OCI())
+	document := `{"manifests":[` + strings.Repeat(one+",", 99) + one + `]}`
+	s := &search{repo: g.open(g.near, "botkube-plugins-bundle", false), documents: maxReferrerManifests - int64(len(document))}
+	before := asked.Load()
+	err := s.add(t.Context(), &referrer{Manifest: registry.Manifest{Data: []byte(document)}, tag: "x"})
+	if n := asked.Load() - before; fault.KindOf(err) != fault.Integrity || n != 1 {
+		t.Errorf("after %d manifests: %v", n, err)
+	}
+	// So it is with what is listed and not to be had.
+	s = &search{repo: s.repo}
+	for range registry.MaxReferrers {
+		if err := s.listed(t.Context(), g.bundle, registry.Referrer{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.listed(t.Context(), g.bundle, registry.Referrer{}); fault.KindOf(err) != fault.Integrity {
+		t.Error(err)
 	}
 }
 
