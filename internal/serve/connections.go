@@ -139,13 +139,13 @@ func (c *connections) enter(conn *stallTimeoutConn) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.mostOfAddress < c.most && c.byAddress[conn.address] >= c.mostOfAddress {
-		if !c.drop(c.firstRequest, conn.address) {
+		if !c.drop(c.firstRequest, conn.address) && !c.dropSlow(conn.address) {
 			c.metrics.refused.Add(1)
 			return false, nil
 		}
 	}
 	for !c.closed && len(c.open) >= c.most {
-		if !c.drop(c.firstRequest, "") && !c.dropSlow() {
+		if !c.drop(c.firstRequest, "") && !c.dropSlow("") {
 			c.await()
 		}
 	}
@@ -174,11 +174,15 @@ func (c *connections) await() {
 }
 
 // dropSlow closes the connection whose client took the least of what is sent to it, if that was next
-// to nothing for a while. It first looks when there is no room, so it finds one only then. c is locked.
-func (c *connections) dropSlow() bool {
+// to nothing for a while. If an address is given, it must be from there. It first looks when there is no
+// room, so it finds one only then. c is locked.
+func (c *connections) dropSlow(address string) bool {
 	var slowest *stallTimeoutConn
 	least := int64(slowBytes)
 	for conn := range c.open {
+		if address != "" && conn.address != address {
+			continue
+		}
 		if took, known := conn.took(c.slow); known && took < least {
 			slowest, least = conn, took
 		}

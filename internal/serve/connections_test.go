@@ -373,6 +373,34 @@ func TestDrippingClients(t *testing.T) {
 	}
 }
 
+// TestTook measures a client only where it was waited for.
+func TestTook(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	defer here.Close()
+	c := &stallTimeoutConn{Conn: here}
+	now := time.Now()
+	for name, test := range map[string]struct {
+		sending bool
+		marked  time.Time
+		known   bool
+	}{
+		"not waited for":     {false, now.Add(-15 * time.Second), false},
+		"for the first time": {true, time.Time{}, false},
+		"too soon":           {true, now.Add(-5 * time.Second), false},
+		"in time":            {true, now.Add(-20 * time.Second), true},
+		"long ago":           {true, now.Add(-time.Hour), false},
+	} {
+		c.sending.Store(test.sending)
+		c.sent.Store(1000)
+		c.marked, c.mark = test.marked, 0
+		n, known := c.took(10 * time.Second)
+		if known != test.known || known && (n < 450 || n > 500) {
+			t.Errorf("%s: %d, %t", name, n, known)
+		}
+	}
+}
+
 // TestOneAddress wants the clients of an address not to take all connections.
 func TestOneAddress(t *testing.T) {
 	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")

@@ -40,7 +40,8 @@ type stallTimeoutConn struct {
 }
 
 // took returns how many bytes the client took within a time, which is known once that has passed
-// since the first call. It is not known of a client that is not waited for. Only one caller may call it.
+// since the first call. It is not known of a client that is not waited for, nor if the last call is long
+// ago: the client may have been idle since. Only one caller may call it.
 func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
 	if !c.sending.Load() {
 		c.marked = time.Time{}
@@ -55,7 +56,7 @@ func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
 	if !ok {
 		total = c.sent.Load()
 	}
-	n, known = int64(float64(total-c.mark)*float64(within)/float64(elapsed)), !c.marked.IsZero()
+	n, known = int64(float64(total-c.mark)*float64(within)/float64(elapsed)), !c.marked.IsZero() && elapsed < 3*within
 	c.marked, c.mark = now, total
 	return n, known
 }
