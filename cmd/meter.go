@@ -95,7 +95,10 @@ func (m *meter) end() (s *sum) {
 	return s
 }
 
-func (m *meter) touch() { m.changed, m.seen = time.Now(), m.signs+m.traffic.Moved() }
+func (m *meter) touch() { m.changed, m.seen = time.Now(), m.received() }
+
+// received is what came over the network or from standard input, and whatever else moved.
+func (m *meter) received() int64 { return m.signs + m.traffic.Moved() }
 
 // isWhole reports whether a subject is all that the activity is about.
 func (m *meter) isWhole(subject string) bool {
@@ -173,7 +176,7 @@ func (m *meter) observe(e mirror.Event) {
 
 // tick takes a sample. It returns for how long nothing has moved, in whole seconds.
 func (m *meter) tick() (idle time.Duration) {
-	if m.seen != m.signs+m.traffic.Moved() {
+	if m.seen != m.received() {
 		m.touch()
 	}
 	m.samples = append(m.samples, sample{time.Now(), m.measured()})
@@ -186,7 +189,7 @@ func (m *meter) tick() (idle time.Duration) {
 // measured is what the rate is taken of.
 func (m *meter) measured() int64 {
 	if m.activity == "" {
-		return m.traffic.Moved()
+		return m.received()
 	}
 	return m.moved
 }
@@ -234,7 +237,7 @@ func (m *meter) filesDone() (n, of int, told bool) {
 func (m *meter) far() string {
 	switch {
 	case m.activity == "":
-		return size(m.traffic.Moved()) + " received"
+		return size(m.received()) + " received"
 	case m.total < 0:
 		return size(m.done)
 	}

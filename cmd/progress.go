@@ -322,7 +322,7 @@ func progressAttributes(m *meter) []any {
 func farAttributes(m *meter) []any {
 	activity, bytes := string(m.activity), m.done
 	if m.activity == "" {
-		activity, bytes = m.doing(), m.traffic.Moved()
+		activity, bytes = m.doing(), m.received()
 	}
 	attrs := []any{"activity", activity}
 	if m.subject != "" {

@@ -70,7 +70,7 @@ func (s *Session) open(ctx context.Context, target string) (*form.Mirror, error)
 	if err != nil {
 		return nil, err
 	}
-	return forms.All.Open(ctx, p)
+	return forms.All.Open(s.watched(ctx, ""), p)
 }
 
 // source is a mirror that something else is made of.
@@ -84,7 +84,7 @@ func (s *Session) openSource(ctx context.Context, target string) (*source, error
 	if err != nil {
 		return nil, err
 	}
-	m, content, err := forms.All.Content(ctx, p)
+	m, content, err := forms.All.Content(s.watched(ctx, ""), p) // standard input is copied first
 	if err != nil {
 		return nil, err
 	}
