@@ -271,7 +271,7 @@ func sign(n int64) int64 { return min(max(n, 0), 1) }
 func (m *meter) pauses() (subjects []string, until time.Duration) {
 	for s, end := range m.retrying {
 		if left := time.Until(end); left > 0 {
-			if subjects = append(subjects, shortName(s)); until == 0 || left < until {
+			if subjects = append(subjects, s); until == 0 || left < until {
 				until = left
 			}
 		}
@@ -288,6 +288,9 @@ func (m *meter) awaited() string {
 	case len(asked) > 0:
 		return "waiting for " + tameName(strings.Join(asked, ", "))
 	case len(again) > 0:
+		for i, subject := range again {
+			again[i] = shortName(subject)
+		}
 		return fmt.Sprintf("trying %s again in %s", strings.Join(again, ", "), seconds(until))
 	case m.waiting != "":
 		return "waiting for " + m.waiting

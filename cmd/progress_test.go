@@ -348,3 +348,13 @@ func TestMeterCountsWhatBegan(t *testing.T) {
 		}
 	})
 }
+
+func TestMachinesGetWholeSubjects(t *testing.T) {
+	got := shows(t, &global{logFormat: "json"}, "", func(p *progress) {
+		p.retrying(one, errPlain("503 Service Unavailable"), 25*time.Second)
+		time.Sleep(11 * time.Second)
+	})
+	if want := `"retrying":["` + one + `"],"retrySeconds":15,"detail":"trying one_linux_amd64 again in 15s"`; !strings.Contains(got, want) {
+		t.Errorf("%s is not in %s", want, got)
+	}
+}
