@@ -136,6 +136,9 @@ func flagError(c *cobra.Command, err error) error {
 	}
 	c.Flags().VisitAll(add)
 	c.InheritedFlags().VisitAll(add)
+	if c == c.Root() {
+		known = append(known, "version") // see checkNames
+	}
 	if len(short) > 1 {
 		name = short
 	}
