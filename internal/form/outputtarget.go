@@ -96,8 +96,12 @@ const (
 // looksLikePrefix takes a word; a single letter is a drive of Windows.
 var looksLikePrefix = lazyregexp.New(`^[a-z][a-z-]+$`)
 
-// inRegistry takes HOST/PATH with an optional tag or digest, where HOST has a dot or a port.
-var inRegistry = lazyregexp.New(`^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?|[A-Za-z0-9-]+:\d+|localhost)/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(:[\w][\w.-]*)?(@sha256:[0-9a-f]+)?$`)
+// inRegistry takes HOST/PATH with an optional tag or digest. hasHost tells HOST from a directory by a
+// dot or a port.
+var (
+	inRegistry = lazyregexp.New(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d+)?/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(:[\w][\w.-]*)?(@sha256:[0-9a-f]+)?$`)
+	hasHost    = lazyregexp.New(`^([^/]*[.:][^/]*|localhost)/`)
+)
 
 // registrySchemes begin references where other tools take them.
 var registrySchemes = []string{RegistryPrefix, "oci://", "https://", "http://", "docker:/", "docker:"}
@@ -114,8 +118,8 @@ func RegistryMeant(target string) (reference string, scheme bool) {
 	if scheme {
 		reference = WithoutUser(reference)
 	}
-	isFile := !scheme && !strings.Contains(path.Base(reference), ":") && path.Ext(reference) != ""
-	if strings.HasPrefix(target, RegistryPrefix) || inRegistry.MatchString(reference) && !isFile {
+	isPath := !scheme && (IsFile(reference) || !hasHost.MatchString(reference))
+	if strings.HasPrefix(target, RegistryPrefix) || inRegistry.MatchString(reference) && !isPath {
 		return reference, scheme
 	}
 	return "", false
@@ -128,6 +132,12 @@ func WithoutUser(reference string) string {
 		reference, digest = reference[:at], reference[at:]
 	}
 	return reference[strings.LastIndexByte(reference, '@')+1:] + digest
+}
+
+// IsFile reports whether a path or URL ends in a file's name. A tag of a registry has a dot, too.
+func IsFile(target string) bool {
+	name := path.Base(target)
+	return !strings.Contains(name, ":") && path.Ext(name) != ""
 }
 
 // compressedFiles are the endings of files that no output is.

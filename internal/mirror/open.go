@@ -40,6 +40,10 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 func meant(target, path string, err error) error {
 	e := fault.New(fault.Usage, "%w", err)
 	reference, scheme := form.RegistryMeant(target)
+	isURL := strings.HasPrefix(target, "https://") || strings.HasPrefix(target, "http://")
+	if isURL && (reference == "" || form.IsFile(reference)) {
+		return fault.New(fault.Usage, "%s is not a target", target).WithHint("download it, and name the file")
+	}
 	if scheme {
 		return fault.New(fault.Usage, "%s is not a target", form.WithoutUser(target)).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
 	}
