@@ -4,7 +4,7 @@
 #   MIRROR_RELEASE  the release, such as v1.2.3
 #   MIRROR_SHA256   the SHA-256 of its file checksums.txt
 #   MIRROR_URL      where releases are: https://github.com/... (the default), or a mirror of it
-#   MIRROR_DIR      a directory for the program
+#   MIRROR_DIR      a directory for the program; on GitHub, one in RUNNER_TEMP if it is not set
 set -eu
 
 fail() { # CODE WHAT HINT
@@ -24,7 +24,12 @@ download() { # FILE
 }
 
 MIRROR_URL=${MIRROR_URL:-https://github.com/botkube-mirror/botkube-mirror/releases/download}
-MIRROR_SHA256=${MIRROR_SHA256#sha256:}
+MIRROR_RELEASE=${MIRROR_RELEASE-}
+MIRROR_SHA256=${MIRROR_SHA256-}
+# Windows prints checksums in capitals.
+MIRROR_SHA256=$(printf '%s' "${MIRROR_SHA256#sha256:}" | tr ABCDEF abcdef)
+# In a job's container, the expression runner.temp is the path outside of it; the variable is right.
+MIRROR_DIR=${MIRROR_DIR:-$RUNNER_TEMP/botkube-mirror}
 case $MIRROR_RELEASE in
 v[0-9]*) ;;
 *) fail 2 "\"$MIRROR_RELEASE\" is no release" "give one such as v1.2.3" ;;

@@ -9,9 +9,11 @@ set -euo pipefail
 export BOTKUBE_MIRROR_STORE=${BOTKUBE_MIRROR_STORE:-$HOME/.cache/botkube-mirror-action}
 
 here=$(dirname "${BASH_SOURCE[0]}")
-result=$RUNNER_TEMP/botkube-mirror.json
-log=$RUNNER_TEMP/botkube-mirror.log
-summary=$RUNNER_TEMP/botkube-mirror.md
+# A job may pull twice.
+dir=$(mktemp -d "$RUNNER_TEMP/botkube-mirror.XXXXXX")
+result=$dir/botkube-mirror.json
+log=$dir/botkube-mirror.log
+summary=$dir/botkube-mirror.md
 
 command -v jq >/dev/null || {
 	printf 'botkube-mirror: jq is not installed on this runner\nhint: install jq, which makes the summary\n' >&2

@@ -16,16 +16,16 @@ def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag
 # GitHub takes a summary of 1 MiB.
 def most(line): (.[:1000][] | line), (if length > 1000 then "", "\(length - 1000) more are in the result." else empty end);
 
-"### botkube-mirror pull: \(.plugins | count("plugin")), \(.artifacts | count("file")) for \(.platforms | join(", ") | code)",
+"### botkube-mirror pull\(if .dryRun then " --dry-run" else "" end): \(.plugins | count("plugin")), \(.artifacts | count("file")) for \(.platforms | join(", ") | code)",
 "",
 (if .botkubeVersion then "Botkube \(.botkubeVersion | code). " else "" end)
-+ "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) reused. Checksums given: "
++ (if .dryRun then "" else "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) reused. " end) + "Checksums given: "
 + (.artifacts | group_by(.verifiedBy) | map("\(length) by \(.[0].verifiedBy | who)") | join(", ")) + ".",
 "",
 "| Output | State | Digest | Size |",
 "|---|---|---|---|",
-(.outputs // [] | .[]
-  | "| \(.path | code) | \(if .changed then "written" else "complete before; nothing was written" end) | \(if .digest then .digest | code else "–" end) | \(if .size then .size | size else "–" end) |"),
+(.dryRun as $dry | .outputs // [] | .[]
+  | "| \(.path | code) | \(if $dry then "not written: a dry run" elif .changed then "written" else "complete before; nothing was written" end) | \(if .digest then .digest | code else "–" end) | \(if .size then .size | size else "–" end) |"),
 "",
 (.artifacts | map(select(.verifiedBy == "none")) | if length == 0 then empty else
   "#### Unverified: files without a checksum of the index or the publisher", "", most("* \(.url | code)"), "" end),

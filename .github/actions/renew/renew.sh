@@ -6,28 +6,37 @@
 #   BOTKUBE_MIRROR_FILE  the configuration file
 #   MIRROR_LOCK          the lock
 #   MIRROR_TOKEN         may push to the branch, and comment
+#   MIRROR_FROM          on GitHub, the repository that the branch is in
 set -eu
+
+fail() { # CODE WHAT HINT
+	printf 'botkube-mirror: %s\nhint: %s\n' "$2" "$3" >&2
+	exit "$1"
+}
 
 lock=${MIRROR_LOCK:-botkube-mirror.lock.json}
 # It is for pulls: the new lock must not be made of the old one.
 unset BOTKUBE_MIRROR_LOCK
 
+[ -n "${MIRROR_TOKEN-}" ] || fail 2 "there is no token" \
+	"on GitLab, set the variable MIRROR_TOKEN, not protected; on GitHub, pull requests of Dependabot see no secrets of Actions"
 if [ -n "${GITLAB_CI-}" ]; then
+	[ -n "${CI_MERGE_REQUEST_IID-}" ] || fail 2 "this pipeline belongs to no merge request" \
+		"run the job for merge requests only, by the rules of .botkube-mirror-renew"
 	url=$CI_PROJECT_URL.git user=oauth2
 	head=$CI_MERGE_REQUEST_SOURCE_BRANCH_NAME base=$CI_MERGE_REQUEST_TARGET_BRANCH_NAME
 	comments=$CI_API_V4_URL/projects/$CI_PROJECT_ID/merge_requests/$CI_MERGE_REQUEST_IID/notes
 else
+	[ -n "${MIRROR_REQUEST-}" ] || fail 2 "this run belongs to no pull request" \
+		"run the job for the event pull_request only"
+	[ "$MIRROR_FROM" = "$GITHUB_REPOSITORY" ] || fail 2 "the branch of the pull request is in another repository, $MIRROR_FROM" \
+		"do not run the job for forks: renew the lock by hand, with botkube-mirror lock"
 	url=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY.git user=x-access-token
 	head=$GITHUB_HEAD_REF base=$GITHUB_BASE_REF
 	comments=$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/issues/$MIRROR_REQUEST/comments
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-fail() { # CODE WHAT HINT
-	printf 'botkube-mirror: %s\nhint: %s\n' "$2" "$3" >&2
-	exit "$1"
-}
 
 compare() ( # FORMAT
 	cd "$work"
@@ -59,10 +68,10 @@ export GIT_CONFIG_VALUE_0='' GIT_CONFIG_VALUE_1 GIT_CONFIG_VALUE_2="$PWD" GIT_TE
 
 # What is checked out may be a merge of the two branches: the lock belongs onto the branch itself.
 git fetch --quiet --depth=1 "$url" "refs/heads/$base"
-known=
-if git cat-file -e "FETCH_HEAD:$lock" 2>/dev/null; then
-	git show "FETCH_HEAD:$lock" >"$work/old.lock.json"
-	known=yes
+# By its path, in whatever form that is: "100644 blob DIGEST<tab>PATH".
+known=$(git ls-tree FETCH_HEAD -- "$lock")
+if [ -n "$known" ]; then
+	git cat-file blob "$(printf '%s\n' "$known" | cut -f 1 | cut -d ' ' -f 3)" >"$work/old.lock.json"
 fi
 git fetch --quiet --depth=1 "$url" "refs/heads/$head"
 git checkout --quiet --detach FETCH_HEAD

@@ -61,7 +61,8 @@ func runAction(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	temp := ts.MkAbs("runner")
 	ts.Check(os.MkdirAll(temp, 0o755))
-	values := variables{"runner.temp": temp, "runner.os": "Linux", "github.token": "gh-t0ken", "github.event.pull_request.number": "7"}
+	values := variables{"runner.os": "Linux", "github.token": "gh-t0ken", "github.event.pull_request.number": "7",
+		"github.event.pull_request.head.repo.full_name": "owner/mirror"}
 	given := variables{}
 	for _, arg := range args[2:] {
 		name, value, _ := strings.Cut(arg, "=")
