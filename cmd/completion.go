@@ -138,7 +138,7 @@ var completionShells = []completionShell{
 func completionCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "completion",
-		Short: "Print a script with which a shell completes commands, flags and values",
+		Short: "Print a script that completes commands, flags and values",
 		Args:  noArgs,
 	}
 	c.RunE = func(*cobra.Command, []string) error { return c.Help() }

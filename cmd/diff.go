@@ -24,8 +24,8 @@ func diffCommand(g *global) *cobra.Command {
 a site, an image, a lock, docker://REFERENCE, or - for standard input.
 
 A file whose URL stayed the same must not change: where one did, diff says so.
-The exit code is 0, whether anything changed or not; with --exit-code, it is 6 if
-anything did.
+The exit code is 0, whether anything changed or not; with --exit-code, it is 6
+if anything did.
 
 With --format markdown, the result is a comment for a merge request: at most
 60,000 bytes, and names from outside are no markup there.`,

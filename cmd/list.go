@@ -24,8 +24,8 @@ func listCommand(g *global) *cobra.Command {
 		Long: `Show plugins, platforms, dependencies, sizes and who vouches for them.
 TARGET is whatever this program writes: a bundle or an image in a file, a
 directory or a registry (docker://REFERENCE), a directory that the agent starts
-from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET, show what a pull of the
-selection would download, by default for all platforms.
+from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET,
+show what a pull of the selection would download, by default for all platforms.
 
 Only documents are read. To compare every file with the lock: verify TARGET`,
 		Example: `  botkube-mirror list bundle.tar

@@ -29,9 +29,10 @@ func lockCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
 		Short: "Resolve plugins and pin every file with its size and digest",
-		Long: `Write a lock, for a git repository: pull --lock FILE then mirrors exactly that, or
-fails. Files whose digest somebody gives are not downloaded; the others are, to
-pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
+		Long: `Write a lock, for a git repository: pull --lock FILE then mirrors exactly that,
+or fails. Files whose digest somebody gives are not downloaded; the others are,
+to pin them. FILE is ` + defaultLock + ` by default; - is standard
+output.`,
 		Example: `  botkube-mirror lock --version v1.14.0 --platform linux/amd64
   botkube-mirror pull --lock ` + defaultLock + ` -o ./plugins`,
 		Args: maxArgs(1),

@@ -28,11 +28,11 @@ default is ` + defaultLock + `.
 outdated shows a newer release of Botkube and newer versions of plugins. It also
 shows files that changed upstream while their version did not. That is an alarm.
 
-It requests indexes, checksum files, templates, manifests of images and the chart.
-It downloads no plugin and no dependency.
+It requests indexes, checksum files, templates, manifests of images and the
+chart. It downloads no plugin and no dependency.
 
-The exit code is 0, even if something is newer; with --exit-code, it is then 6. It
-is 3 or 4 if something could not be compared.`,
+The exit code is 0, even if something is newer; with --exit-code, it is then 6.
+It is 3 or 4 if something could not be compared.`,
 		Example: `  botkube-mirror outdated botkube-mirror.lock.json
   botkube-mirror outdated bundle.tar --exit-code --format json`,
 		Args: maxArgs(1),

@@ -14,7 +14,7 @@ func pruneCommand(g *global) *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "prune [DIR]",
-		Short: "Drop what a directory's lock no longer names; without DIR, sweep the store",
+		Short: "Drop what a lock no longer names; without DIR, sweep the store",
 		Long: `With DIR, remove what earlier runs wrote to the directory and its lock no longer
 names; of a site, what no version's lock names. (A version goes away when its
 directory is removed.) What was not written by this program stays.
@@ -22,7 +22,8 @@ directory is removed.) What was not written by this program stays.
 Without DIR, remove from the store what no output of this machine that still
 exists is made of, and what killed runs left.
 
-With --dry-run, it only says what it would remove, and how many bytes that frees.`,
+With --dry-run, it only says what it would remove, and how many bytes that
+frees.`,
 		Example: `  botkube-mirror prune ./plugins --dry-run
   botkube-mirror prune --store /srv/store`,
 		Args: maxArgs(1),

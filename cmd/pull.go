@@ -21,15 +21,15 @@ func pullCommand(g *global) *cobra.Command {
 	var o mirror.PullOptions
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
-		Short: "Resolve, download and verify plugins, and write them for the other side",
-		Long: `Resolve, download and verify plugins and what they need, and write them as
-a directory that the agent starts from, as a bundle to carry over the gap, as an
+		Short: "Download and verify plugins, and write them for the other side",
+		Long: `Resolve, download and verify plugins and what they need, and write them as a
+directory that the agent starts from, as a bundle to carry over the gap, as an
 image to mount, or as a web root to serve. Several outputs are written from one
 download.
 
 All plugins of the repositories are mirrored, or what --plugin names, or what an
-agent with the Helm values of --values would start. What those leave out is told,
-with the reason.
+agent with the Helm values of --values would start. What those leave out is
+told, with the reason.
 
 It begins only if the disks have room for the downloads and the outputs; see
 --dry-run. The first download that fails ends it, unless --keep-going is given.`,

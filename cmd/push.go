@@ -24,21 +24,21 @@ func pushCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
 		Short: "Publish a bundle's content in a registry",
-		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube version
-or with --tag:
+		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube
+version or with --tag. BUNDLE is as for unpack. What the registry has is not
+sent again. Credentials are those of docker login.
+
+These are in the registry then:
 
   PREFIX/botkube-plugins          image to mount, or to seed a volume from
   PREFIX/botkube-plugins-bundle   the bundle itself, for unpack docker://…
   PREFIX/botkube                  the agent's image, if the bundle has it
-  PREFIX/charts/botkube           the Helm chart, if the bundle has it; see --chart-path
+  PREFIX/charts/botkube           the Helm chart, if it has one (--chart-path)
 
 --tag is for the image and the bundle. The agent's image keeps its tag, and the
 chart has its version, with and without v: Helm asks for the one that you name.
 
-From docker://, signatures and other referrers of all of that travel along.
-
-BUNDLE is as for unpack. What the registry has is not sent again. Credentials are
-those of docker login.`,
+From docker://, signatures and other referrers of all of that travel along.`,
 		Example: `  botkube-mirror push bundle.tar registry.example.com/mirror
   botkube-mirror push bundle.tar registry.example.com/mirror --skip image --ca-file ca.pem
   botkube-mirror push bundle.tar registry.example.com/mirror --tag v1.14.0-team-a --tag team-a

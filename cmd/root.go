@@ -66,6 +66,8 @@ line breaks if there are any. And as a key of the configuration file that --file
 names: store: DIRECTORY, and so on. A flag wins over the environment, and that
 over the file.
 
+botkube-mirror COMMAND --help has the flags of a command.
+
 Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 upstream
 unreachable or missing, 4 integrity, 5 incomplete, 6 differs (with --exit-code
 only), 130 interrupted.`,

@@ -23,8 +23,8 @@ func serveCommand(g *global) *cobra.Command {
 		Use:   "serve TARGET",
 		Short: "Serve a bundle or a site to agents over HTTP(S)",
 		Long: `Serve what agents with an empty cache download: indexes that name files of this
-server only, and the files as their publishers made them. The URLs are those of a
-site (pull -o site:DIR), so the one can stand in for the other.
+server only, and the files as their publishers made them. The URLs are those of
+a site (pull -o site:DIR), so the one can stand in for the other.
 
 TARGET is a bundle (a file or a layout directory), a directory with several of
 them, one for each version, a site, or SITE/VERSION. What is added, replaced or
@@ -32,8 +32,8 @@ removed there is noticed; a version takes another one's place when all of its
 files are there and right. SIGHUP looks for changes at once.
 
 URLs in indexes begin with --base-url or, without it, with the host that the
-agent asked. Give it where a proxy ends TLS or goes by another name: what proxies
-say in X-Forwarded-Host and the like is not believed.
+agent asked. Give it where a proxy ends TLS or goes by another name: what
+proxies say in X-Forwarded-Host and the like is not believed.
 
 A file is compared with its digest before it is served for the first time, and
 again when it was changed since. Standard error has a line for each request; -q

@@ -40,8 +40,8 @@ The files come to the agent in one of four ways:
   --base-url URL      from a site, or botkube-mirror serve
 
 Comments in the output say why each value is there; --format json leaves them
-out. For those without Helm, --format manifests gives plain objects to apply, and
---format patch what changes in the agent's Deployment.`,
+out. For those without Helm, --format manifests gives plain objects to apply,
+and --format patch what changes in the agent's Deployment.`,
 		Example: `  botkube-mirror values bundle.tar --image registry.example.com/mirror/botkube-plugins:v1.14.0 > mirror.yaml
   botkube-mirror values ./plugins --pvc botkube-plugins --network-policy > mirror.yaml
   botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror

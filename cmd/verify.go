@@ -27,15 +27,15 @@ directory), an image, a site or SITE/VERSION, docker://REFERENCE in a registry,
 or - for a bundle on standard input.
 
 With --against, what is there must also be what a lock from elsewhere pins: a
-lock file, or another mirror. Against a bundle, every file of a directory is made
-again of its upstream file and compared.
+lock file, or another mirror. Against a bundle, every file of a directory is
+made again of its upstream file and compared.
 
-Its indexes must name the place where agents find it, if that is given: --base-url
-for a site, --mount for a directory or an image. Without these, the place that they
-name is believed, and printed.
+Its indexes must name the place where agents find it, if that is given:
+--base-url for a site, --mount for a directory or an image. Without these, the
+place that they name is believed, and printed.
 
-With --values, an agent with these Helm values must find all that it starts in the
-mirror, and make no call that a value would stop.
+With --values, an agent with these Helm values must find all that it starts in
+the mirror, and make no call that a value would stop.
 
 The exit code is 0 if all is well, 4 if something is damaged, unexpected or
 differs, and 5 if something is only missing, set otherwise in the values, or not
