@@ -80,9 +80,13 @@ func (p *Page) header() markup {
 			parts = append(parts, block("li", link("#"+part[0], part[1])))
 		}
 	}
+	use := markup("")
+	if p.Values != "" {
+		use = " To use it, give Helm " + link("#values", "the values below") + "."
+	}
 	return block("header", markup("\n"), up,
 		block("h1", "Plugins for ", p.name()),
-		block("p", class("lede"), "A mirror of Botkube plugins. An agent that uses it downloads its plugins from ", code(p.BaseURL), ", and from nowhere else."),
+		block("p", class("lede"), "A mirror of Botkube plugins. An agent that uses it downloads its plugins from ", code(p.BaseURL), ", and from nowhere else.", use),
 		block("nav", attribute{"aria-label", "On this page"}, el("ul", markup("\n"), parts)),
 	)
 }
@@ -142,9 +146,9 @@ func (p *Page) values() markup {
 	content := []any{block("p", class("warn"), "There are none: ", p.NoValues, ".")}
 	if p.Values != "" {
 		content = []any{
-			block("p", "They make an agent use ", p.Tag, " of this mirror. A click on the text selects all of it. Save it as ", code("mirror.yaml"), ":"),
+			block("p", "These values make an agent use ", p.Tag, " of this mirror. A click on the text selects all of it. Save it as ", code("mirror.yaml"), ":"),
 			block("pre", attribute{"tabindex", "0"}, attribute{"role", "region"}, attribute{"aria-label", "Helm values"}, code(p.Values)),
-			block("p", "Give the file to Helm after your own values:"),
+			block("p", "Give the file to Helm after your own values. CHART is Botkube’s Helm chart:"),
 			command("helm upgrade --install botkube CHART --values yours.yaml --values mirror.yaml"),
 		}
 	}
@@ -154,7 +158,7 @@ func (p *Page) values() markup {
 			rows = append(rows, []any{t.Plugin, code(t.Ref), code(t.URL)})
 		}
 		content = append(content, block("h3", "Templates of exec"),
-			block("p", "An agent downloads them from where its configuration says. Name these URLs as ", code("templates[].ref"), ":"),
+			block("p", "exec downloads templates from the URLs in its configuration. Write these URLs there, as ", code("templates[].ref"), ":"),
 			table("", []column{{"Plugin", ""}, {"In place of", ""}, {"Write", ""}}, rows))
 	}
 	return section("values", "Helm values", content...)
@@ -176,7 +180,7 @@ func (p *Page) plugins() markup {
 func anchor(prefix string, plugin int) string { return fmt.Sprintf("%splugin-%d", prefix, plugin) }
 
 func (p *Page) files() markup {
-	content := []any{block("p", "Each file is here byte for byte as its publisher made it. “Checksum from” says who vouches for it. If nobody does, the file was pinned as it was at its first download.")}
+	content := []any{block("p", "Each file is here byte for byte as its publisher made it. If botkube-mirror made an archive of a directory, a note says so. “Checksum from” says who vouches for the file. If nobody does, it was pinned as it was at its first download.")}
 	columns := []column{{"File", ""}, {"Platform", "platform"}, {"Size", "n"}, {"SHA-256", "sum"}, {"Checksum from", "from"}}
 	for i, e := range p.Entries {
 		var rows [][]any
@@ -216,7 +220,7 @@ func (p *Page) check() markup {
 		block("p", "Download all files of ", p.Tag, " into the working directory, and compare their checksums:"),
 		command(p.Check),
 		block("h3", "With botkube-mirror"),
-		block("p", "On the machine that has the mirror, read every file. MIRROR is the bundle, or the site’s directory:"),
+		block("p", "On the machine that has the mirror, check every file. MIRROR is the bundle, or the site’s directory:"),
 		command("botkube-mirror verify MIRROR"),
 		block("p", "To mount plugins instead of downloading them, make an agent’s cache directory of the bundle:"),
 		command("botkube-mirror unpack BUNDLE -o ./plugins"),

@@ -137,12 +137,15 @@ func values(base, tag string, l *lock.Lock) (string, error) {
 func describePlugin(p lock.Plugin, artifacts map[string]lock.Artifact, at func(string) string) page.Plugin {
 	out := page.Plugin{Name: p.Repository + "/" + p.Name, Type: p.Type, Version: p.Version}
 	var used []lock.Artifact
-	add := func(what, raw string, on []agent.Platform, notes ...string) {
-		url := raw
-		if location, err := agent.ParseLocation(raw); err == nil {
-			url = location.URL
+	// The artifact of a build or a dependency is named by a part of its URL. The lock was checked.
+	pinned := func(raw string) lock.Artifact {
+		location, _ := agent.ParseLocation(raw)
+		return artifacts[location.URL]
+	}
+	add := func(what, raw string, a lock.Artifact, on []agent.Platform, notes ...string) {
+		if a.DirArchive != "" {
+			notes = append(notes, "an archive that botkube-mirror made of a directory")
 		}
-		a := artifacts[url] // the lock was checked
 		used = append(used, a)
 		i := slices.IndexFunc(out.Files, func(f page.File) bool { return f.What == what && f.SHA256 == a.SHA256 && slices.Equal(f.Notes, notes) })
 		if i >= 0 {
@@ -157,16 +160,16 @@ func describePlugin(p lock.Plugin, artifacts map[string]lock.Artifact, at func(s
 	}
 	for _, b := range p.Builds {
 		out.Platforms = append(out.Platforms, b.Platform)
-		add("plugin", b.URL, []agent.Platform{b.Platform})
+		add("plugin", b.URL, pinned(b.URL), []agent.Platform{b.Platform})
 	}
 	for _, b := range p.Builds {
 		for _, d := range b.Dependencies {
 			out.Dependencies = append(out.Dependencies, d.Name)
-			add(d.Name, d.URL, []agent.Platform{b.Platform}, notesOn(d)...)
+			add(d.Name, d.URL, pinned(d.URL), []agent.Platform{b.Platform}, notesOn(d)...)
 		}
 	}
 	for _, t := range p.Templates {
-		add("templates", t.URL, nil)
+		add("templates", t.URL, artifacts[t.URL], nil)
 	}
 	slices.Sort(out.Dependencies)
 	out.Dependencies = slices.Compact(out.Dependencies)
@@ -192,8 +195,8 @@ func notesOn(d lock.Dependency) (notes []string) {
 func checkCommand(base, tag string) string {
 	below := base + "/" + tag + "/"
 	return strings.Join([]string{
-		"mkdir " + tag + " && cd " + tag,
-		"curl -fsSO " + fault.Quote(below+sumsName),
+		"mkdir -p " + tag + " && cd " + tag + " &&",
+		"curl -fsSO " + fault.Quote(below+sumsName) + " &&",
 		`cut -c67- ` + sumsName + ` | while read -r file; do curl -fsS --create-dirs -o "$file" ` + fault.Quote(below) + `"$file"; done`,
 		"sha256sum -c " + sumsName,
 	}, "\n")

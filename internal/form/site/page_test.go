@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func pageLock() *lock.Lock {
 	artifact := func(url string, size int64, by lock.ChecksumSource, with ...string) lock.Artifact {
 		return lock.Artifact{URL: url, Blob: lock.Blob{Size: size, SHA256: lock.Sum([]byte(url))}, VerifiedBy: by, VerifiedWith: with}
 	}
-	templates := artifact("git::https://github.com/acme/templates", 4096, lock.ByNone)
+	templates := artifact("git::https://github.com/acme/templates.git//exec?ref=main", 4096, lock.ByNone)
 	templates.DirArchive = lock.DirArchiveYAML
 	return &lock.Lock{
 		SchemaVersion: lock.SchemaVersion, BotkubeVersion: "v1.14.0", Platforms: []agent.Platform{amd64, arm64},
@@ -41,7 +42,7 @@ func pageLock() *lock.Lock {
 					}},
 					{Platform: arm64, URL: at + "executor_deploy_linux_arm64.tar.gz", Dependencies: []lock.Dependency{{Name: "jq", URL: at + "jq", FromNewest: true}}},
 				},
-				Templates: []lock.Template{{Ref: "github.com/acme/templates", URL: templates.URL}},
+				Templates: []lock.Template{{Ref: "github.com/acme/templates//exec?ref=main", URL: templates.URL}},
 			},
 			{Repository: "acme", Type: agent.Source, Name: "events", Version: "v1.2.0", Builds: []lock.Build{{Platform: amd64, URL: at + "source_events_linux_amd64"}}},
 		},
@@ -69,6 +70,11 @@ func TestPage(t *testing.T) {
 	}
 	for name, got := range map[string][]byte{"root.html": root, "version.html": version} {
 		checkPage(t, got)
+		for _, link := range regexp.MustCompile(`href="\.{1,2}/(files/[^"]*)"`).FindAllSubmatch(got, -1) {
+			if !slices.ContainsFunc(Files(pageLock()), func(f File) bool { return f.Path == string(link[1]) }) {
+				t.Errorf("%s links to %s, which is no file of the site", name, link[1])
+			}
+		}
 		golden := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(golden, got, 0o644); err != nil {
