@@ -69,14 +69,15 @@ func TestPageInBrowser(t *testing.T) {
 			Width, Scroll    int
 			Background, Text string
 			Beyond, Faint    []string
+			Squeezed         []string
 			Styled           bool
 		}
 		if err := json.Unmarshal([]byte(html.UnescapeString(text[1])), &all); err != nil || len(all) != 5 {
 			t.Fatalf("%v: %s", err, text[1])
 		}
 		for _, m := range all {
-			if m.Scroll > m.Width || len(m.Beyond) > 0 || len(m.Faint) > 0 || !m.Styled {
-				t.Errorf("scheme %s, %d px: scrolls to %d px, styled is %t\nbeyond the edge: %q\nhard to read: %q", scheme, m.Width, m.Scroll, m.Styled, m.Beyond, m.Faint)
+			if m.Scroll > m.Width || len(m.Beyond) > 0 || len(m.Faint) > 0 || len(m.Squeezed) > 0 || !m.Styled {
+				t.Errorf("scheme %s, %d px: scrolls to %d px, styled is %t\nbeyond the edge: %q\nhard to read: %q\nin a column too narrow: %q", scheme, m.Width, m.Scroll, m.Styled, m.Beyond, m.Faint, m.Squeezed)
 			}
 			for _, s := range shown {
 				if !strings.Contains(m.Text, s) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -21,10 +22,7 @@ func (h *Handler) addPages(c *catalog) {
 		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) {
 			return site.VersionPage(site.Paged{Lock: v.Lock, BaseURL: base, Made: v.Made})
 		})
-		c.paths[v.Tag] = &place{answer: func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", v.Tag+"/") // relative: a proxy may have removed a prefix
-			refuse(w, http.StatusMovedPermanently, "the page of the version is "+v.Tag+"/")
-		}}
+		c.paths[v.Tag] = withSlash(v.Tag)
 	}
 	if len(all) == 0 {
 		c.paths[""] = &place{answer: h.ready}
@@ -37,6 +35,16 @@ func (h *Handler) addPages(c *catalog) {
 		}
 		return site.RootPage(at)
 	})
+}
+
+// withSlash is in the place of a directory that was asked for without its slash: relative URLs on its
+// page would lead astray.
+func withSlash(name string) *place {
+	to := &url.URL{Path: name + "/"} // relative: a proxy may have removed a prefix
+	return &place{answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", to.String())
+		refuse(w, http.StatusMovedPermanently, "the page is "+to.String())
+	}}
 }
 
 // addPage adds the page of a directory.

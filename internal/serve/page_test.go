@@ -62,8 +62,11 @@ func TestPages(t *testing.T) {
 		}
 	}
 	// Without its slash, relative URLs would lead astray.
-	if got := ask(t, http.MethodGet, at+"/v1.13.0"); got.status != http.StatusMovedPermanently || got.header.Get("Location") != "v1.13.0/" {
-		t.Errorf("%d to %q", got.status, got.header.Get("Location"))
+	below := w.serve(t, func(o *Options) { o.BaseURL = "https://mirror.example.com/a/the%20mirror" })
+	for asked, want := range map[string]string{at + "/v1.13.0": "v1.13.0/", below + "/a/the%20mirror": "the%20mirror/"} {
+		if got := ask(t, http.MethodGet, asked); got.status != http.StatusMovedPermanently || got.header.Get("Location") != want {
+			t.Errorf("%s: %d to %q", asked, got.status, got.header.Get("Location"))
+		}
 	}
 }
 

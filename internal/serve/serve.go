@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,6 +212,9 @@ func (h *Handler) answer(w *response, r *http.Request) {
 // find returns what is at a path, with or without the path of the base URL: a proxy
 // may remove that. The caller leaves the version.
 func (h *Handler) find(p string) *place {
+	if p == h.prefix && p != "" {
+		return withSlash(path.Base(p))
+	}
 	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok {
 		if found := h.at(rest); found != nil {
 			return found

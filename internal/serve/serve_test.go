@@ -82,7 +82,7 @@ func TestNothingElse(t *testing.T) {
 		for _, p := range []string{
 			other, "v1.14.0/secret", "v1.14.0/demo", "v1.14.0/demo/", "v1.14.0/index.html/", "v1.13.0/", "files", "files/", "v1.13.0/demo/plugins-index.yaml", "v1.14.0/other/plugins-index.yaml",
 			"../secret", "..%2fsecret", "v1.14.0/../v1.14.0/lock.json", "v1.14.0//lock.json", "/v1.14.0/lock.json", "v1.14.0/lock.json/", "v1.14.0/LOCK.JSON", "%2e%2e/%2e%2e/etc/passwd",
-			w.binary.Path + "/", w.binary.Path + "/..", strings.ToUpper(w.binary.Path), "files/../" + w.binary.Path, "healthz/", "sub/dir", "sub/v1.14.0/lock.json", "%00",
+			w.binary.Path + "/", w.binary.Path + "/..", strings.ToUpper(w.binary.Path), "files/../" + w.binary.Path, "healthz/", "sub", "sub/dir/sub/dir", "sub/v1.14.0/lock.json", "%00",
 		} {
 			u := at + "/" + p
 			if base == "" && strings.HasPrefix(p, "sub/") {
