@@ -28,7 +28,7 @@ func Distance(a, b string) int {
 
 // Nearest returns the known word that was most likely meant, or "" if none is near. It does
 // not matter whether a word is written as base-url, base_url or baseUrl. The start of one known
-// word only is that word.
+// word only is that word, and the start of several is none.
 func Nearest(word string, known []string) string {
 	written := bare(word)
 	var begun []string
@@ -41,10 +41,13 @@ func Nearest(word string, known []string) string {
 			nearest, least = k, d
 		}
 	}
-	if least > 1 && len(begun) == 1 {
+	switch {
+	case least <= 1 || len(begun) == 0:
+		return nearest
+	case len(begun) == 1:
 		return begun[0]
 	}
-	return nearest
+	return ""
 }
 
 // minStart is how long the start of a word must be to stand for it.

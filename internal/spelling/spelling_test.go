@@ -41,6 +41,8 @@ func TestNearestBounds(t *testing.T) {
 		{"ab", []string{"ac"}, "ac"},
 		{"abc", []string{"axy"}, "axy"},
 		{"abc", []string{"xyz"}, ""},
+		{"ver", []string{"verbose", "version", "via"}, ""},
+		{"via", []string{"viable", "vial", "vie"}, "vial"},
 	} {
 		if got := Nearest(tt.word, tt.known); got != tt.want {
 			t.Errorf("Nearest(%q, %q) = %q, want %q", tt.word, tt.known, got, tt.want)
