@@ -19,6 +19,11 @@ func checkNames(root *cobra.Command, args []string) error {
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return nil // a shell asks how what follows may go on
 	}
+	for _, c := range append(root.Commands(), root) {
+		if c.HasSubCommands() {
+			c.InitDefaultHelpFlag() // or Find would take a command that follows it for its value
+		}
+	}
 	c, rest, err := root.Find(args)
 	if err != nil {
 		return err
@@ -63,21 +68,30 @@ func checkForms(c *cobra.Command, args []string) error {
 
 // checkValue refuses what follows a flag and is no value of it, or is not taken for one.
 func checkValue(c *cobra.Command, arg, next string) error {
-	f := c.Flags().Lookup(strings.TrimPrefix(arg, "--"))
-	if len(arg) == 2 {
-		f = c.Flags().ShorthandLookup(arg[1:])
-	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(next, "--"), "=")
+	f := flagOf(c, arg)
 	switch {
-	case f == nil || !strings.HasPrefix(arg, "-"):
+	case f == nil || strings.Contains(arg, "="):
 		return nil
 	case f.NoOptDefVal == "":
-		if strings.HasPrefix(next, "--") && c.Flags().Lookup(name) != nil {
-			return fault.New(fault.Usage, "%s has no value: --%s follows it", arg, name).WithHint("give it one; if it comes from a variable, set that")
+		if flagOf(c, next) != nil {
+			follows, _, _ := strings.Cut(next, "=")
+			return fault.New(fault.Usage, "%s has no value: %s follows it", arg, follows).WithHint("give it one; if it comes from a variable, set that")
 		}
 	case strings.HasPrefix(next, "-"):
 	case next == "true" || next == "false" || f.Value.Type() != "bool" && c.Args(c, []string{next}) != nil:
 		return fault.New(fault.Usage, "%s does not take %q, which is an argument of its own", arg, next).WithHint("write %s=%s", arg, next)
+	}
+	return nil
+}
+
+// flagOf returns the flag that an argument begins with, or nil.
+func flagOf(c *cobra.Command, arg string) *pflag.Flag {
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		name, _, _ = strings.Cut(name, "=")
+		return c.Flags().Lookup(name)
+	}
+	if len(arg) == 2 && arg[0] == '-' {
+		return c.Flags().ShorthandLookup(arg[1:])
 	}
 	return nil
 }
