@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -41,11 +44,15 @@ func readAWSSettings(named string) (awsSettings, error) {
 		section = s.profile
 	}
 	// The second file wins over the first.
-	for _, file := range []struct{ path, section string }{
-		{cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config")), section},
-		{cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, ".aws", "credentials")), s.profile},
+	for _, file := range []struct{ path, name, section string }{
+		{os.Getenv("AWS_CONFIG_FILE"), "config", section},
+		{os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), "credentials", s.profile},
 	} {
-		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true}, file.path)
+		if file.path == "" && home == "" {
+			continue // the working directory may be anybody's
+		}
+		file.path = cmp.Or(file.path, filepath.Join(home, ".aws", file.name))
+		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true, AllowNestedValues: true}, file.path)
 		if err != nil {
 			if !transfer.Is[*fs.PathError](err) {
 				err = errors.New("a line is neither [PROFILE] nor KEY = VALUE") // the error quotes it, and it may be a secret
@@ -60,6 +67,11 @@ func readAWSSettings(named string) (awsSettings, error) {
 		}
 		for key, value := range parsed.Section(file.section).KeysHash() {
 			s.keys[key] = value
+		}
+		for _, nested := range parsed.Section("services " + s.keys["services"]).Key("s3").NestedValues() {
+			if key, value, _ := strings.Cut(nested, "="); strings.TrimSpace(key) == "endpoint_url" {
+				s.keys["endpoint_url"] = strings.TrimSpace(value)
+			}
 		}
 	}
 	if s.named && s.keys == nil {
@@ -79,11 +91,18 @@ func (s awsSettings) get(key string, variables ...string) string {
 	return s.keys[key]
 }
 
+// is reports whether a variable, or else a key of the profile, is true.
+func (s awsSettings) is(key, variable string) bool {
+	return strings.EqualFold(s.get(key, variable), "true")
+}
+
 // awsCredentials find out who asks.
 type awsCredentials struct {
 	credentials.Provider
 	// profile is the profile that a hint names, or empty.
 	profile string
+	// role is true if the profile names a role that others of its keys are for.
+	role bool
 	// last is true if only the metadata service of EC2 is left to ask. It is at an address
 	// that other machines do not have.
 	last bool
@@ -103,9 +122,10 @@ func (s awsSettings) credentialsFor(q url.Values, region string) (c awsCredentia
 		c.Provider = &credentials.IAM{Endpoint: os.Getenv("AWS_ENDPOINT_URL_STS"), Region: region}
 	case s.named || s.hasCredentials():
 		c.Provider, c.profile = &credentials.FileAWSCredentials{Profile: s.profile}, s.profile
+		c.role = s.keys["role_arn"] != "" && cmp.Or(s.keys["source_profile"], s.keys["credential_source"]) != ""
 	case container:
 		c.Provider = &credentials.IAM{}
-	case os.Getenv("AWS_EC2_METADATA_DISABLED") == "true":
+	case strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
 		c.Provider, c.last = &credentials.Static{}, true
 	default:
 		c.Provider, c.last = &credentials.IAM{Endpoint: os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT")}, true
@@ -138,6 +158,9 @@ type credentialsIssuer struct {
 const maxCredentials = 1 << 20
 
 func (i *credentialsIssuer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme == "http" && req.Header.Get("Authorization") != "" && !isNear(req.Context(), req.URL.Hostname()) {
+		return nil, errors.New("the token for AWS_CONTAINER_CREDENTIALS_FULL_URI would go to another machine without TLS")
+	}
 	resp, err := i.Transport.RoundTrip(req)
 	i.status = 0
 	if err == nil {
@@ -150,13 +173,27 @@ func (i *credentialsIssuer) RoundTrip(req *http.Request) (*http.Response, error)
 	return resp, err
 }
 
+// metadataPrefix has the addresses of AWS's services for a machine in IPv6 (Amazon EC2 User Guide,
+// Instance metadata; Amazon EKS User Guide, EKS Pod Identity).
+var metadataPrefix = netip.MustParsePrefix("fd00:ec2::/32")
+
+// near reports whether an address is of this machine or its host.
+func near(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || metadataPrefix.Contains(ip)
+}
+
+func isNear(ctx context.Context, host string) bool {
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return err == nil && !slices.ContainsFunc(ips, func(ip netip.Addr) bool { return !near(ip.Unmap()) })
+}
+
 // issuer returns a transport that asks this machine and its host directly: a proxy
 // has another host.
 func (c *Client) issuer(of *http.Transport) *credentialsIssuer {
 	t := of.Clone()
 	if proxy := t.Proxy; proxy != nil {
 		t.Proxy = func(req *http.Request) (*url.URL, error) {
-			if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil && (ip.IsLinkLocalUnicast() || ip.IsLoopback()) {
+			if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil && near(ip) {
 				return nil, nil
 			}
 			return proxy(req)
@@ -187,15 +224,22 @@ func (e *unusableProfile) Error() string {
 }
 func (e *unusableProfile) Unwrap() error { return e.err }
 
-// retrieve finds out who asks. Its errors do not quote a server.
+// errRole says that a profile's keys are only for assuming its role.
+var errRole = errors.New("its role_arn is not assumed")
+
+// retrieve finds out who asks. Its errors do not quote a server. Redirects are not followed:
+// net/http would take tokens to another host.
 func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credentials, by *credentialsIssuer) (credentials.Value, error) {
+	if c.role {
+		return credentials.Value{}, &unusableProfile{c.profile, errRole}
+	}
 	if c.last {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
 		defer cancel()
 	}
 	by.status = 0
-	who, err := from.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: by}, Context: ctx})
+	who, err := from.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: staying{by}}, Context: ctx})
 	switch {
 	case err == nil && who.AccessKeyID != "" && who.SecretAccessKey != "":
 		return who, nil

@@ -32,6 +32,12 @@ var awsDomains = []string{
 
 var errNoS3 = errors.New("the URL is not one of S3: https://s3-REGION.amazonaws.com/BUCKET/KEY, https://BUCKET.s3.REGION.amazonaws.com/KEY, or https://HOST/BUCKET/KEY")
 
+// regionName is what a region must be like: it becomes a part of the name of the host that
+// is shown a token, and an index may come from anybody.
+var regionName = lazyregexp.New(`^[A-Za-z0-9._-]+$`)
+
+var errNoRegion = errors.New("the region in the URL may have letters, digits, dots, hyphens and underscores only")
+
 // parseS3 reads a URL as go-getter does (get_s3.go, parseUrl).
 func parseS3(u *url.URL) (s3Place, error) {
 	q := u.Query()
@@ -87,6 +93,9 @@ type s3Bucket struct {
 // credentials of the URL, or by those that AWS's tools find.
 func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	place, err := parseS3(u)
+	if err == nil && !regionName.MatchString(place.region) {
+		err = errNoRegion
+	}
 	if err != nil {
 		return nil, transfer.Permanent(err)
 	}
@@ -125,14 +134,14 @@ var ownHost = lazyregexp.New(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 // locate finds out where the bucket is, as AWS's SDK does (service/s3, endpoints.go).
 func (b *s3Bucket) locate(settings awsSettings) error {
 	service := "s3"
-	if settings.get("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT") == "true" {
+	if settings.is("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT") {
 		service += "-fips"
 	}
-	if settings.get("use_dualstack_endpoint", "AWS_USE_DUALSTACK_ENDPOINT") == "true" {
+	if settings.is("use_dualstack_endpoint", "AWS_USE_DUALSTACK_ENDPOINT") {
 		service += ".dualstack"
 	}
 	endpoint := cmp.Or(b.endpoint, "https://"+service+"."+b.region+"."+b.domain)
-	if b.endpoint == "" && settings.get("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true" {
+	if b.endpoint == "" && !settings.is("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
 		endpoint = cmp.Or(settings.get("endpoint_url", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), endpoint)
 	}
 	server, err := url.Parse(endpoint)

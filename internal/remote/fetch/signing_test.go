@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -192,7 +193,8 @@ func TestOddKeys(t *testing.T) {
 
 // TestS3Endpoints: what is asked for the forms of a URL and the settings of AWS's tools.
 func TestS3Endpoints(t *testing.T) {
-	const settings = "[profile eu]\nregion = eu-central-1\nuse_fips_endpoint = true\n[profile own]\nregion = x\nendpoint_url = https://gw.example.com/s3/\n"
+	const settings = "[profile eu]\nregion = eu-central-1\nuse_fips_endpoint = True\n[profile own]\nregion = x\nendpoint_url = https://gw.example.com/s3/\n" +
+		"[profile parts]\nregion = x\nservices = of\nendpoint_url = https://other.example.com\n[services of]\ns3 =\n  endpoint_url = https://s3.example.com\nsts =\n  endpoint_url = https://sts.example.com\n"
 	c := newClient(t)
 	for name, test := range map[string]struct{ url, env, want string }{
 		"path":                {url: "https://s3.amazonaws.com/b-1/k/x", want: "https://b-1.s3.us-east-1.amazonaws.com/k/x"},
@@ -204,13 +206,14 @@ func TestS3Endpoints(t *testing.T) {
 		"capitals":            {url: "https://s3-eu-west-1.amazonaws.com/Bucket/k", want: "https://s3.eu-west-1.amazonaws.com/Bucket/k"},
 		"another store":       {url: "http://minio:9000/b-1/k?region=x", want: "http://minio:9000/b-1/k"},
 		"dualstack by name":   {url: "https://s3.dualstack.eu-west-1.amazonaws.com/b-1/k", want: "https://s3.eu-west-1.amazonaws.com/s3/b-1/k"}, // go-getter takes s3 for the bucket
-		"dual stack":          {url: "https://s3-eu-west-1.amazonaws.com/b-1/k", env: "AWS_USE_DUALSTACK_ENDPOINT=true", want: "https://b-1.s3.dualstack.eu-west-1.amazonaws.com/k"},
+		"dual stack":          {url: "https://s3-eu-west-1.amazonaws.com/b-1/k", env: "AWS_USE_DUALSTACK_ENDPOINT=TRUE", want: "https://b-1.s3.dualstack.eu-west-1.amazonaws.com/k"},
 		"FIPS":                {url: "https://s3-us-gov-west-1.amazonaws.com/b-1/k", env: "AWS_USE_FIPS_ENDPOINT=true", want: "https://b-1.s3-fips.us-gov-west-1.amazonaws.com/k"},
 		"an endpoint":         {url: "https://s3.amazonaws.com/b-1/k", env: "AWS_ENDPOINT_URL=http://gw.example.com:9000", want: "http://b-1.gw.example.com:9000/k"},
 		"an endpoint of S3":   {url: "https://s3.amazonaws.com/b-1/k", env: "AWS_ENDPOINT_URL_S3=http://10.0.0.1:9000/x", want: "http://10.0.0.1:9000/x/b-1/k"},
 		"not another's":       {url: "http://minio:9000/b-1/k", env: "AWS_ENDPOINT_URL_S3=http://10.0.0.1:9000", want: "http://minio:9000/b-1/k"},
 		"of a profile":        {url: "https://s3-eu-west-1.amazonaws.com/b-1/k?aws_profile=eu", want: "https://b-1.s3-fips.eu-central-1.amazonaws.com/k"},
 		"a profile's own":     {url: "https://s3.amazonaws.com/B/k?aws_profile=own", want: "https://gw.example.com/s3/B/k"},
+		"a service's":         {url: "https://s3.amazonaws.com/B/k?aws_profile=parts", want: "https://s3.example.com/B/k"},
 		"environment first":   {url: "https://s3.amazonaws.com/b-1/k?aws_profile=eu", env: "AWS_USE_FIPS_ENDPOINT=false", want: "https://b-1.s3.eu-central-1.amazonaws.com/k"},
 		"a profile's, unused": {url: "https://s3.amazonaws.com/B/k?aws_profile=own", env: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true", want: "https://s3.x.amazonaws.com/B/k"},
 		"no such profile":     {url: "https://s3.amazonaws.com/B/k?aws_profile=none", want: ""},
@@ -250,6 +253,62 @@ func TestBrokenAWSFile(t *testing.T) {
 	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "credentials: a line is neither") || strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}
+}
+
+// TestNoHome: the working directory may hold the files of anybody.
+func TestNoHome(t *testing.T) {
+	dir := noAWS(t)
+	must(t, os.Mkdir(filepath.Join(dir, ".aws"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, ".aws", "config"), []byte("[default]\nendpoint_url = https://evil.example.com\n"), 0o600))
+	t.Chdir(dir)
+	for _, name := range []string{"HOME", "USERPROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, "")
+	}
+	if settings, err := readAWSSettings(""); err != nil || settings.keys != nil {
+		t.Errorf("%v, %v", settings.keys, err)
+	}
+}
+
+// TestTokensStay: what proves who asks for credentials goes to no host that an index or
+// an answer names, nor to another machine without TLS.
+func TestTokensStay(t *testing.T) {
+	const another = "192.0.2.1:80"
+	refuse := func(t *testing.T, url string) {
+		c := newClient(t)
+		c.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if host, _, _ := net.SplitHostPort(addr); host != "127.0.0.1" {
+				t.Errorf("%s is asked", addr)
+				return nil, errors.New("asked")
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}
+		if _, err := read(t, c, url); err == nil || strings.Contains(err.Error(), "identity") {
+			t.Error(err)
+		}
+	}
+	identity := func(t *testing.T) string {
+		file := filepath.Join(noAWS(t), "token")
+		must(t, os.WriteFile(file, []byte("identity"), 0o600))
+		return file
+	}
+	t.Run("region", func(t *testing.T) {
+		t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", identity(t))
+		refuse(t, "s3::https://127.0.0.1:1/bucket/x?region=evil.example.com/%23")
+	})
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			s := httptest.NewServer(http.RedirectHandler("http://"+another, status))
+			defer s.Close()
+			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", identity(t))
+			t.Setenv("AWS_ENDPOINT_URL_STS", s.URL)
+			refuse(t, "s3::https://127.0.0.1:1/bucket/x")
+		})
+	}
+	t.Run("without TLS", func(t *testing.T) {
+		t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", identity(t))
+		t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://"+another+"/x")
+		refuse(t, "s3::https://127.0.0.1:1/bucket/x")
+	})
 }
 
 // TestListsGoOn: a list may have several pages.
@@ -392,6 +451,7 @@ func TestS3Credentials(t *testing.T) {
 		"SSO":                     {config: "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_region = x\nsso_start_url = https://sso\n", want: "sso"},
 		"SSO that is not begun":   {env: []string{"AWS_PROFILE=q"}, config: "[profile q]\nsso_start_url = https://sso\nsso_account_id = 1\nsso_role_name = r\nsso_region = x\n", hint: "--profile q --format env"},
 		"half a profile":          {config: "[default]\naws_access_key_id = id\n", hint: "--profile default --format env"},
+		"a role with keys":        {config: "[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = default\n" + fmt.Sprintf(keys, "source"), hint: "--profile default --format env"},
 		"half of the URL":         {env: []string{"AWS_ACCESS_KEY_ID=env", "AWS_SECRET_ACCESS_KEY=secret"}, query: "?aws_access_key_id=id"},
 		"none":                    {env: []string{"AWS_EC2_METADATA_DISABLED=true"}},
 		"none, and no instance":   {env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + s.URL}},
