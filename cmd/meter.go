@@ -107,26 +107,13 @@ func (m *meter) isWhole(subject string) bool {
 
 // observe takes an event into account.
 func (m *meter) observe(e mirror.Event) {
-	if e.Kind == mirror.EventProgress && e.Subject == "" {
+	if e.Kind == mirror.EventProgress {
 		m.signs += e.Bytes
-		return
-	}
-	if e.Kind != mirror.EventProgress {
+	} else {
 		m.waiting = ""
 		m.touch()
 	}
-	if e.Kind != mirror.EventRetrying {
-		delete(m.retrying, e.Subject)
-	}
-	f := m.under[e.Subject]
-	if f == nil {
-		if e.Kind == mirror.EventProgress && !m.isWhole(e.Subject) {
-			m.signs += e.Bytes // such as of a directory, which is written while files arrive
-			return
-		}
-		f = &flight{total: -1}
-	}
-	before := *f
+	delete(m.retrying, e.Subject)
 	switch e.Kind {
 	case mirror.EventRetrying:
 		m.retrying[e.Subject] = time.Now().Add(e.Wait)
@@ -134,44 +121,57 @@ func (m *meter) observe(e mirror.Event) {
 	case mirror.EventWaiting:
 		m.waiting = fmt.Sprintf("%s (%s)", shortName(e.Subject), e.Detail)
 		return
-	case mirror.EventStarted, mirror.EventUploading:
-		f.total = e.Total
-	case mirror.EventProgress:
-		f.done, f.moved = f.done+e.Bytes, f.moved+e.Bytes
-		m.signs += e.Bytes
-		if f.total > 0 && f.done > f.total { // it may be read several times
-			f.done, f.moved = f.total, min(f.moved, f.total)
+	}
+	f := m.under[e.Subject]
+	if f == nil {
+		if e.Kind == mirror.EventProgress && !m.isWhole(e.Subject) {
+			return // such as of a directory, which is written while files arrive
 		}
-	case mirror.EventResumed:
-		f.done = e.Bytes
-	case mirror.EventRestarted:
-		f.done = 0
-	case mirror.EventFetched, mirror.EventUploaded, mirror.EventUnpacked:
-		// The size may not have been known, or known wrongly.
-		f.done = e.Bytes
-		if e.Kind == mirror.EventUnpacked {
-			f.moved = e.Bytes
-		}
-		m.moving++
-	case mirror.EventReused:
-		f.done = e.Bytes
-		m.kept++
-	case mirror.EventFailed:
-		f.done = 0
-	default:
+		f = &flight{total: -1}
+	}
+	before := *f
+	if !f.observe(e) {
 		return
 	}
-	f.moved = min(f.moved, f.done)
 	m.done += f.done - before.done
 	m.moved += f.moved - before.moved
 	if m.total >= 0 {
 		m.total = max(m.total, m.done)
 	}
-	m.under[e.Subject] = f
 	switch e.Kind {
-	case mirror.EventFetched, mirror.EventUploaded, mirror.EventUnpacked, mirror.EventReused, mirror.EventFailed:
-		delete(m.under, e.Subject)
+	case mirror.EventFetched, mirror.EventUploaded, mirror.EventUnpacked:
+		m.moving++
+	case mirror.EventReused:
+		m.kept++
+	case mirror.EventFailed:
+	default:
+		m.under[e.Subject] = f
+		return
 	}
+	delete(m.under, e.Subject)
+}
+
+// observe takes an event into account, if it says something of the file's bytes.
+func (f *flight) observe(e mirror.Event) bool {
+	switch e.Kind {
+	case mirror.EventStarted, mirror.EventUploading:
+		f.total = e.Total
+	case mirror.EventProgress:
+		f.done, f.moved = f.done+e.Bytes, f.moved+e.Bytes
+		if f.total > 0 && f.done > f.total { // it may be read several times
+			f.done = f.total
+		}
+	case mirror.EventResumed, mirror.EventReused, mirror.EventFetched, mirror.EventUploaded:
+		f.done = e.Bytes // a server may have told another size, or none
+	case mirror.EventUnpacked:
+		f.done, f.moved = e.Bytes, e.Bytes
+	case mirror.EventRestarted, mirror.EventFailed:
+		f.done = 0
+	default:
+		return false
+	}
+	f.moved = min(f.moved, f.done)
+	return true
 }
 
 // tick takes a sample. It returns for how long nothing has moved, in whole seconds.

@@ -1,0 +1,297 @@
+package push
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
+)
+
+// cosignTags are the ends of the tags by which cosign finds what it attaches: sha256-HEX.sig
+// (sigstore/cosign, pkg/oci/remote/remote.go).
+var cosignTags = []string{".sig", ".att", ".sbom"}
+
+// maxReferrerBytes bounds what the referrers of a part consist of: SBOMs have megabytes.
+// maxReferrerManifests bounds their manifests in bytes, which are kept in memory, and maxReferrerBlobs
+// the blobs of one.
+const (
+	maxReferrerBytes     = 4 << 30
+	maxReferrerManifests = 64 << 20
+	maxReferrerBlobs     = 1000
+)
+
+// referrer is a manifest that refers to another one, as the source has it.
+type referrer struct {
+	registry.Manifest
+	subject lock.SHA256
+	// tag is cosign's. What has none has a subject in its manifest.
+	tag      string
+	document referring
+	// below are the manifests of an index, which come before it.
+	below []registry.Manifest
+	blobs []lock.Blob
+}
+
+// referring is what is read of a manifest or an index.
+type referring struct {
+	ArtifactType string            `json:"artifactType"`
+	Config       *referred         `json:"config"`
+	Layers       []referred        `json:"layers"`
+	Manifests    []referred        `json:"manifests"`
+	Subject      *referred         `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+type referred struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+	// Annotations of a layer of cosign's have the signature: what is signed is the same for each key.
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+func (d referred) equal(other referred) bool {
+	return d.MediaType == other.MediaType && d.Digest == other.Digest && d.Size == other.Size && maps.Equal(d.Annotations, other.Annotations)
+}
+
+// kind says what a referrer is. That of a manifest without artifactType is its configuration's
+// (distribution specification, "Listing Referrers").
+func (d referring) kind() string {
+	if d.ArtifactType == "" && d.Config != nil {
+		return d.Config.MediaType
+	}
+	return d.ArtifactType
+}
+
+// descriptor is what a list says of the referrer.
+func (r *referrer) descriptor() registry.Referrer {
+	return registry.Referrer{
+		MediaType: r.MediaType, Digest: r.Digest.OCI(), Size: int64(len(r.Data)),
+		ArtifactType: r.document.kind(), Annotations: r.document.Annotations,
+	}
+}
+
+func (r *referrer) result() ReferrerResult {
+	kind := r.document.kind()
+	if r.tag != "" && len(r.document.Layers) > 0 {
+		kind = r.document.Layers[0].MediaType // the configuration is that of an image
+	}
+	return ReferrerResult{Digest: r.Digest.OCI(), Subject: r.subject.OCI(), Tag: r.tag, Type: oci.Clip(kind), Size: lock.SizeOf(r.blobs)}
+}
+
+// search looks for all that refers to manifests of a repository, and to what it finds.
+type search struct {
+	repo *registry.Repository
+	// parallel is how many manifests are asked for at a time.
+	parallel int
+
+	mu    sync.Mutex
+	seen  map[lock.SHA256]bool
+	found []*referrer
+	left  []ReferrerResult
+	// size is that of the blobs, and documents that of the manifests.
+	size, documents int64
+}
+
+func (s *search) run(ctx context.Context, subjects []lock.SHA256) error {
+	s.seen = map[lock.SHA256]bool{}
+	for len(subjects) > 0 {
+		before := len(s.found)
+		group, groupCtx := errgroup.WithContext(ctx)
+		group.SetLimit(s.parallel)
+		for _, subject := range subjects {
+			if s.seen[subject] {
+				continue
+			}
+			s.seen[subject] = true
+			group.Go(func() error { return s.about(groupCtx, subject) })
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		// What was found may be signed, too.
+		subjects = nil
+		for _, r := range s.found[before:] {
+			subjects = append(subjects, r.Digest)
+		}
+	}
+	order := func(a, b *referrer) int {
+		return cmp.Or(strings.Compare(a.subject.String(), b.subject.String()), strings.Compare(a.tag, b.tag), strings.Compare(a.Digest.String(), b.Digest.String()))
+	}
+	slices.SortFunc(s.found, order)
+	slices.SortFunc(s.left, func(a, b ReferrerResult) int {
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), strings.Compare(a.Digest, b.Digest))
+	})
+	return nil
+}
+
+// about looks for what refers to one manifest.
+func (s *search) about(ctx context.Context, subject lock.SHA256) error {
+	listed, _, err := s.repo.Referrers(ctx, subject)
+	if err != nil {
+		return err
+	}
+	for _, d := range listed {
+		if err := s.listed(ctx, subject, d); err != nil {
+			return err
+		}
+	}
+	for _, end := range cosignTags {
+		tag := "sha256-" + subject.String() + end
+		m, err := s.repo.Manifest(ctx, tag)
+		if registry.IsNotFound(err) {
+			continue
+		}
+		if err == nil {
+			err = s.add(ctx, &referrer{Manifest: m, subject: subject, tag: tag})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed takes what a list names. A list is made by whoever may write to the repository.
+func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Referrer) error {
+	leave := func(why string) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left = append(s.left, ReferrerResult{Digest: fmt.Sprintf("%.200s", d.Digest), Subject: subject.OCI(), Type: oci.Clip(d.ArtifactType), NotCopied: why})
+		if len(s.left) > registry.MaxReferrers {
+			return s.tooMany()
+		}
+		return nil
+	}
+	digest, err := registry.ParseDigest(d.Digest)
+	if err != nil {
+		return leave("its digest is not a sha256 one")
+	}
+	m, err := s.repo.Manifest(ctx, digest.OCI())
+	if registry.IsNotFound(err) {
+		return leave("the registry lists it, but does not have it")
+	}
+	if err != nil {
+		return err
+	}
+	r := &referrer{Manifest: m, subject: subject}
+	if !lock.IsManifest(m.MediaType) && !lock.IsIndex(m.MediaType) {
+		return leave(fmt.Sprintf("manifests of type %.100q are not copied", m.MediaType))
+	}
+	if err := r.read(); err != nil {
+		return leave(err.Error())
+	}
+	if r.document.Subject == nil || r.document.Subject.Digest != subject.OCI() {
+		return leave("it is listed, but refers to something else")
+	}
+	return s.add(ctx, r)
+}
+
+// read parses the manifest.
+func (r *referrer) read() error {
+	if err := json.Unmarshal(r.Data, &r.document); err != nil {
+		return fmt.Errorf("its manifest cannot be read: %w", textfile.JSONError(r.Data, err))
+	}
+	return nil
+}
+
+// add takes a referrer, with the manifests of an index.
+func (s *search) add(ctx context.Context, r *referrer) error {
+	if err := r.read(); err != nil {
+		return fault.New(fault.Integrity, "%s: %w", r.name(s.repo), err)
+	}
+	if err := s.take(r.Manifest); err != nil {
+		return err
+	}
+	documents := []referring{r.document}
+	for _, d := range r.document.Manifests {
+		digest, err := registry.ParseDigest(d.Digest)
+		if err != nil || len(r.document.Manifests) > lock.MaxIndexed {
+			return fault.New(fault.Integrity, "%s names %.80q, or more than %d manifests", r.name(s.repo), d.Digest, lock.MaxIndexed)
+		}
+		m, err := s.repo.Manifest(ctx, digest.OCI())
+		if err != nil {
+			return err
+		}
+		one := &referrer{Manifest: m}
+		err = one.read()
+		if err == nil && len(one.document.Manifests) > 0 {
+			err = errors.New("it is an index")
+		}
+		if err != nil {
+			return fault.New(fault.Integrity, "%s: what it names as %s is no manifest: %w", r.name(s.repo), digest.OCI(), err)
+		}
+		if err := s.take(m); err != nil {
+			return err
+		}
+		r.below, documents = append(r.below, m), append(documents, one.document)
+	}
+	for _, d := range documents {
+		if err := r.addBlobs(s.repo, d); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found, s.size = append(s.found, r), s.size+lock.SizeOf(r.blobs)
+	if len(s.found) > registry.MaxReferrers || s.size > maxReferrerBytes {
+		return s.tooMany()
+	}
+	return nil
+}
+
+// addBlobs takes the blobs that a manifest of the referrer names.
+func (r *referrer) addBlobs(repo *registry.Repository, d referring) error {
+	parts := d.Layers
+	if d.Config != nil {
+		parts = append(slices.Clone(parts), *d.Config)
+	}
+	if len(parts) > maxReferrerBlobs {
+		return fault.New(fault.Integrity, "%s names %d blobs; at most %d are copied", r.name(repo), len(parts), maxReferrerBlobs)
+	}
+	for _, part := range parts {
+		digest, err := registry.ParseDigest(part.Digest)
+		if err != nil || part.Size < 0 || part.Size > lock.MaxBlob {
+			return fault.New(fault.Integrity, "%s names the blob %.80q of %d bytes", r.name(repo), part.Digest, part.Size)
+		}
+		if b := (lock.Blob{Size: part.Size, SHA256: digest}); !slices.Contains(r.blobs, b) {
+			r.blobs = append(r.blobs, b)
+		}
+	}
+	return nil
+}
+
+// take counts a manifest that is kept in memory.
+func (s *search) take(m registry.Manifest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.documents += int64(len(m.Data)); s.documents > maxReferrerManifests {
+		return s.tooMany()
+	}
+	return nil
+}
+
+func (s *search) tooMany() error {
+	return fault.New(fault.Integrity, "%s has more signatures and other referrers than the %d of %d bytes that are copied", s.repo.Name(), registry.MaxReferrers, int64(maxReferrerBytes))
+}
+
+// name is what messages call the referrer.
+func (r *referrer) name(repo *registry.Repository) string {
+	if r.tag != "" {
+		return repo.Name().String() + ":" + r.tag
+	}
+	return repo.Name().String() + "@" + r.Digest.OCI()
+}
