@@ -18,9 +18,12 @@ import (
 func (h *Handler) addPages(c *catalog) {
 	var all []site.Paged
 	for _, v := range c.versions {
-		all = append(all, site.Paged{Lock: v.Lock, Made: v.Made})
+		p := site.Paged{Lock: v.Lock, Made: v.Made, Password: h.options.Passwords != nil}
+		all = append(all, p)
 		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) {
-			return site.VersionPage(site.Paged{Lock: v.Lock, BaseURL: base, Made: v.Made})
+			at := p
+			at.BaseURL = base
+			return site.VersionPage(at)
 		})
 		c.paths[v.Tag] = withSlash(v.Tag)
 	}

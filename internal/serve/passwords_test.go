@@ -67,6 +67,11 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%s as another user: %d", path, got.status)
 		}
 	}
+	for _, path := range []string{"/", "/v1.14.0/"} {
+		if got := get(path, "other", "öther"); !strings.Contains(got.body, "This server asks for a user and a password.") {
+			t.Errorf("%s does not say that the values and commands on it lack a password", path)
+		}
+	}
 	for _, path := range []string{healthPath, readyPath, base + readyPath} {
 		if got := get(path, "", ""); got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)

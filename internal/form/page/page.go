@@ -62,6 +62,8 @@ type Version struct {
 	Vouchers []Voucher
 	// Values are the Helm values to paste. If there are none, NoValues says why.
 	Values, NoValues string
+	// Password says that the server wants a user and a password.
+	Password bool
 	// Check is a command.
 	Check            string
 	LockURL, SumsURL string

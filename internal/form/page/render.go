@@ -84,9 +84,14 @@ func (p *Page) header() markup {
 	if p.Values != "" {
 		use = " To use it, give Helm " + link("#values", "the values below") + "."
 	}
+	password := markup("")
+	if p.Password {
+		password = block("p", class("warn"), "This server asks for a user and a password. Give them to Helm in a file after mirror.yaml, as “Passwords” in docs/serve-production.md says, and to curl with --netrc.")
+	}
 	return block("header", markup("\n"), up,
 		block("h1", "Plugins for ", p.name()),
 		block("p", class("lede"), "A mirror of Botkube plugins. An agent that uses it downloads its plugins from ", code(p.BaseURL), ", and from nowhere else.", use),
+		password,
 		block("nav", attribute{"aria-label", "On this page"}, el("ul", markup("\n"), parts)),
 	)
 }

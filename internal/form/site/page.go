@@ -24,6 +24,8 @@ type Paged struct {
 	BaseURL string
 	// Made is when it was made, or zero.
 	Made time.Time
+	// Password says that the server wants a user and a password.
+	Password bool
 }
 
 // VersionPage returns the page for people of a version.
@@ -84,7 +86,7 @@ func (p Paged) describe(up string) (v page.Version, err error) {
 		return v, err
 	}
 	at := func(p string) string { return up + "/" + p }
-	v.Botkube, v.BaseURL, v.Made, v.LockDigest = l.BotkubeVersion, base, p.Made, digest.OCI()
+	v.Botkube, v.BaseURL, v.Made, v.Password, v.LockDigest = l.BotkubeVersion, base, p.Made, p.Password, digest.OCI()
 	v.LockURL, v.SumsURL = at(path.Join(v.Tag, lockName)), at(path.Join(v.Tag, sumsName))
 	for _, r := range l.Repositories {
 		index, err := IndexURL(base, l, r.Name)

@@ -59,7 +59,7 @@ func TestPage(t *testing.T) {
 	older := pageLock()
 	older.BotkubeVersion, older.Platforms = "v1.9.0", older.Platforms[:1]
 	const base = "https://mirror.example.com/botkube"
-	at := func(l *lock.Lock) Paged { return Paged{l, base, time.Unix(1767225600, 0)} }
+	at := func(l *lock.Lock) Paged { return Paged{Lock: l, BaseURL: base, Made: time.Unix(1767225600, 0)} }
 	root, err := RootPage([]Paged{at(older), at(pageLock())})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 // writePages writes the page of a version, whose documents are written, and that of the web root.
 // A page of others in the web root stays: people may come for that.
 func (w *writer) writePages(ctx context.Context, tag string, l *lock.Lock) (written bool, err error) {
-	own := Paged{l, w.options.BaseURL, w.options.ModTime}
+	own := Paged{Lock: l, BaseURL: w.options.BaseURL, Made: w.options.ModTime}
 	version, err := VersionPage(own)
 	if err != nil {
 		return false, err
@@ -66,7 +66,7 @@ func rootPage(t *atomicdir.Tree, versions []*state, known map[string]Paged) ([]b
 		s := of[v.Lock]
 		p, ok := known[s.tag]
 		if !ok {
-			p = Paged{s.lock, s.baseURL(t), madeIn(t, s.tag)}
+			p = Paged{Lock: s.lock, BaseURL: s.baseURL(t), Made: madeIn(t, s.tag)}
 		}
 		if all[i] = p; p.BaseURL != "" {
 			break // which is the one that is shown
@@ -153,7 +153,7 @@ func pageEntry(p, content string) entry.Entry {
 func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*state) {
 	known := map[string]Paged{}
 	for _, s := range versions {
-		known[s.tag] = Paged{s.lock, a.base[s.tag], madeIn(t, s.tag)}
+		known[s.tag] = Paged{Lock: s.lock, BaseURL: a.base[s.tag], Made: madeIn(t, s.tag)}
 	}
 	want := func(p string) ([]byte, error) {
 		for _, s := range versions {
@@ -171,7 +171,7 @@ func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*stat
 			continue
 		}
 		if e.Path == page.Name && isOthers(t) {
-			a.Note(e.Path + " is not the page for people, which is not written as long as it is there")
+			a.Note(e.Path + " is not a page that botkube-mirror wrote, and stays as it is")
 			continue
 		}
 		problem := found.Problem

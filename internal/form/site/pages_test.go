@@ -75,7 +75,7 @@ func TestPagesNoted(t *testing.T) {
 		"gone":    {func(p string) { _ = os.Remove(at(p)) }, "pages for people are missing, and are written by the next pull or unpack: v1/index.html, index.html", false},
 		"edited":  {edit, "index.html, the page for people of v1, is written anew by the next pull or unpack: it is not what this version of botkube-mirror writes, so copy nothing from it", false},
 		"exposed": {mode, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
-		"another": {func(p string) { writeFile(t, at(p), "<!DOCTYPE html><title>ours</title>") }, "index.html is not the page for people, which is not written as long as it is there", true},
+		"another": {func(p string) { writeFile(t, at(p), "<!DOCTYPE html><title>ours</title>") }, "index.html is not a page that botkube-mirror wrote, and stays as it is", true},
 		"empty":   {func(p string) { writeFile(t, at(p), "") }, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
 		"huge":    {func(p string) { _ = os.Truncate(at(p), 8*maxDocument+1) }, "index.html, the page for people of v1, is written anew by the next pull or unpack: it has ", false},
 		"a link": {func(p string) {
@@ -83,7 +83,7 @@ func TestPagesNoted(t *testing.T) {
 				_ = os.Remove(at(p))
 				_ = os.Symlink("v1/lock.json", at(p))
 			}
-		}, "index.html is not the page for people, which is not written as long as it is there", true},
+		}, "index.html is not a page that botkube-mirror wrote, and stays as it is", true},
 	} {
 		if runtime.GOOS == "windows" && (name == "exposed" || name == "a link") {
 			continue
@@ -132,11 +132,11 @@ func TestPagesOfServer(t *testing.T) {
 	}
 	defer served.Close()
 	l := served.Lock
-	page, err := VersionPage(Paged{l, baseURL1, served.Made})
+	page, err := VersionPage(Paged{Lock: l, BaseURL: baseURL1, Made: served.Made})
 	if err != nil || string(page) != readFile(t, filepath.Join(root, PagePath("v1"))) {
 		t.Errorf("%v\n%s", err, page)
 	}
-	page, err = RootPage([]Paged{{l, baseURL1, served.Made}})
+	page, err = RootPage([]Paged{{Lock: l, BaseURL: baseURL1, Made: served.Made}})
 	if err != nil || string(page) != readFile(t, filepath.Join(root, "index.html")) {
 		t.Errorf("%v\n%s", err, page)
 	}
