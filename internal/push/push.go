@@ -184,7 +184,10 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 	for i, part := range run.parts {
 		sent, err := run.copyReferrers(ctx, part, &result.Parts[i])
 		if err != nil {
-			return nil, run.referring(ctx, part, err)
+			err = run.inTheWay(run.destinations[part], run.referring(ctx, part, err))
+		}
+		if err != nil {
+			return nil, err
 		}
 		result.UploadedBytes += sent
 		if problem := run.destinations[part].problem; problem != nil {

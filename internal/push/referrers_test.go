@@ -309,6 +309,27 @@ func TestStaleReferrers(t *testing.T) {
 	}
 }
 
+// TestTakenList has the tag of a list be something else. A dry run goes on with the other parts.
+func TestTakenList(t *testing.T) {
+	t.Parallel()
+	g := newGap(t, registryHost(t, false, nil), registryHost(t, false, nil))
+	const image = "botkube-plugins"
+	g.attach(image, g.image, "", "signature of the image")
+	far := g.open(g.far, image, true)
+	if err := far.PutManifest(t.Context(), "sha256-"+g.image.String(), "application/vnd.oci.image.manifest.v1+json", []byte(`{"schemaVersion":2}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dry := range []bool{true, false} {
+		result, err := g.push(Options{DryRun: dry})
+		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), "not a list of referrers") || !strings.Contains(fault.HintOf(err), "--skip referrers") {
+			t.Errorf("%v", err)
+		}
+		if dry && (result == nil || len(result.Parts) != 2 || result.Parts[0].Problem == "" || result.Parts[1].Problem != "") {
+			t.Errorf("%+v", result)
+		}
+	}
+}
+
 // TestCosignTags adds signatures to those that are there, and replaces none unless told so.
 func TestCosignTags(t *testing.T) {
 	t.Parallel()
