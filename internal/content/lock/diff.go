@@ -253,9 +253,12 @@ func (d *differ) image(role ImageRole) {
 			d.changed(about, AspectContent, value(from), value(to))
 		}
 	})
-	// It changes with every platform. What else it names may change alone, such as attestations.
-	if len(d.found) == before && a.Reference == b.Reference && a.Index != nil && b.Index != nil {
-		d.compare(whole, AspectContent, a.Index.SHA256.OCI(), b.Index.SHA256.OCI())
+	switch {
+	case len(d.found) > before || a.Reference != b.Reference: // the index changes with that
+	case a.Index != nil && b.Index != nil: // what it names beside may change alone, such as attestations
+		d.compare(whole, AspectContent, a.Index.digest(), b.Index.digest())
+	case slices.Equal(a.platforms(), b.platforms()):
+		d.compare(whole, AspectIndex, a.Index.digest(), b.Index.digest())
 	}
 }
 

@@ -164,6 +164,8 @@ func TestDiff(t *testing.T) {
 			"changed chart content sha256:0300… -> sha256:0900…"}},
 		{"a watcher image", func(l *Lock) { l.WatcherImage = &Image{Reference: "e.com/w:1", Manifests: l.AgentImage.Manifests} }, []string{
 			"added watcherImage e.com/w:1"}},
+		{"an image whose index is upstream's", func(l *Lock) { l.AgentImage.Index = &ImageIndex{SHA256: SHA256{5}} }, []string{
+			"changed agentImage index sha256:0500…"}},
 		{"an image for a platform less", func(l *Lock) { l.AgentImage.Manifests = l.AgentImage.Manifests[:1] }, []string{
 			"removed agentImage linux/arm64 sha256:0200… ->"}},
 	} {
@@ -320,6 +322,9 @@ func (c *choices) members(l *Lock) {
 		for _, p := range l.Platforms[:1+c.of(len(l.Platforms))] {
 			l.AgentImage.Manifests = append(l.AgentImage.Manifests, ImageManifest{Platform: p, MediaType: manifestTypes[c.of(2)], Blob: c.blob(), Blobs: []Blob{c.blob()}})
 		}
+	}
+	if im := l.AgentImage; im != nil && len(im.Manifests) == 1 && c.of(2) == 1 {
+		im.Index = &ImageIndex{MediaType: im.Manifests[0].MediaType, SHA256: im.Manifests[0].SHA256}
 	}
 	if l.AgentImage != nil && c.of(3) == 1 {
 		l.WatcherImage = &Image{Reference: pick(c, "e.com/w:1", "e.com/w:2")}

@@ -49,7 +49,7 @@ const (
 	// AspectURL is where an index or a file comes from.
 	AspectURL Aspect = "url"
 	// AspectIndex is the content of a repository's index, which changes with
-	// every release.
+	// every release; or whether the lock has upstream's index of an image.
 	AspectIndex Aspect = "index"
 	// AspectSchemas are the JSON schemas that an index refers to.
 	AspectSchemas Aspect = "schemas"

@@ -56,6 +56,7 @@ func TestDifferenceString(t *testing.T) {
 		{of(Changed, SubjectFile, AspectVerifiedBy, with("publisher", "lock", Difference{URL: "u"})), "u: checksum by the publisher -> by the lock"},
 		{of(Changed, SubjectFile, AspectVerifiedWith, with("", "a b", Difference{URL: "u"})), "u: checksum by the publisher, in none -> a b"},
 		{of(Changed, SubjectAgentImage, AspectContent, with(digest("a"), digest("b"), on(Difference{}))), "agent image for linux/amd64: other content under the same reference: sha256:aaaaaaaaaaaa -> sha256:bbbbbbbbbbbb"},
+		{of(Changed, SubjectAgentImage, AspectIndex, with("", digest("b"), Difference{})), "agent image: index none -> sha256:bbbbbbbbbbbb"},
 		{of(Changed, SubjectWatcherImage, AspectReference, with("r:1", "r:2", Difference{})), "watcher image: r:1 -> r:2"},
 		{of(Changed, SubjectChart, AspectContent, with(digest("a"), digest("b"), Difference{})), "chart: other content under the same version: sha256:aaaaaaaaaaaa -> sha256:bbbbbbbbbbbb"},
 		{of(Changed, SubjectChart, AspectName, with("a", "b", Difference{})), "chart: name a -> b"},

@@ -79,6 +79,14 @@ func (im *Image) All() []ImageManifest {
 	return slices.Concat(im.Manifests, im.Index.Others)
 }
 
+// digest returns that of the index, or "".
+func (ix *ImageIndex) digest() string {
+	if ix == nil {
+		return ""
+	}
+	return ix.SHA256.OCI()
+}
+
 func (im *Image) platforms() []agent.Platform {
 	var all []agent.Platform
 	for _, m := range im.Manifests {
