@@ -63,6 +63,7 @@ and --format patch what changes in the agent's Deployment.`,
 			if err != nil {
 				return err
 			}
+			made.Quote(func(s string) bool { return tame(s) != s })
 			text, err := made.YAML()
 			if err != nil {
 				return err

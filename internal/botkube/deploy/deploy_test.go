@@ -153,6 +153,38 @@ func render(t *testing.T, how func(Options) (*Rendering, error), o Options) []by
 	return text
 }
 
+// TestQuote wants escapes for what must not stand in a log to mean the same.
+func TestQuote(t *testing.T) {
+	o := withClaim(base())
+	const odd = "a ##[group]b: c\\\n  ::warning::x\n::y\u202e\n"
+	o.User = map[string]any{"extraVolumes": []any{map[string]any{odd: odd, "name": odd}}}
+	r, err := Values(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Quote(func(s string) bool { return s == odd })
+	text, err := r.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	escaped := strings.NewReplacer("##[", `\x23#[`, "\u202e", `\u202e`).Replace(string(text))
+	var got map[string][]map[string]any
+	values, err := helmvalues.Parse([]byte(escaped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(values["extraVolumes"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(`{"v": `+string(data)+`}`), &got); err != nil || got["v"][0][odd] != odd || got["v"][0]["name"] != odd {
+		t.Errorf("%q, %v in\n%s", got, err, escaped)
+	}
+	if strings.Contains(escaped, "\n  ::") || strings.Contains(escaped, "\n::") {
+		t.Error(escaped)
+	}
+}
+
 // TestJSON wants JSON to say what YAML says.
 func TestJSON(t *testing.T) {
 	for _, o := range []Options{withClaim(base()), everything(withSeed(base())), everything(withSite(base()))} {

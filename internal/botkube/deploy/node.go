@@ -138,6 +138,15 @@ func comments(lines []string) string {
 	return strings.Join(out, "\n")
 }
 
+func quote(n *yaml.Node, which func(string) bool) {
+	if n.Kind == yaml.ScalarNode && which(n.Value) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	for _, c := range n.Content {
+		quote(c, which)
+	}
+}
+
 func marshal(documents ...document) ([]byte, error) {
 	var buf bytes.Buffer
 	for i, d := range documents {
