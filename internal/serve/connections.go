@@ -105,7 +105,7 @@ func (c *connections) Accept() (net.Conn, error) {
 		case err != nil:
 			return nil, err
 		}
-		bounded := &stallTimeoutConn{Conn: conn, timeout: stallTimeout, address: addressOf(conn)}
+		bounded := &stallTimeoutConn{Conn: conn, timeout: stallTimeout, address: addressOf(conn.RemoteAddr().String())}
 		bounded.onClose = sync.OnceFunc(func() { c.leave(bounded) })
 		accepted, err := c.enter(bounded)
 		if err != nil {
@@ -120,8 +120,8 @@ func (c *connections) Accept() (net.Conn, error) {
 
 // addressOf returns what stands for a client: an IPv4 address, or the network of an IPv6 address,
 // because a client has all addresses of that.
-func addressOf(conn net.Conn) string {
-	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+func addressOf(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return ""
 	}

@@ -32,8 +32,18 @@ type Passwords struct {
 	right map[[sha256.Size]byte]bool
 	key   []byte
 
-	// turn is held by who compares a hash: strangers take one processor at most.
-	turn chan struct{}
+	// compare is [bcrypt.CompareHashAndPassword], except in tests.
+	compare func(hash, password []byte) error
+	// turn is held by who compares a hash: strangers take one processor at most. Before it, a client
+	// holds that of its address, so that a crowd at one address does not keep the others waiting.
+	turn   chan struct{}
+	turnOf map[string]*addressTurn
+}
+
+// addressTurn is held by one of the clients of an address that have a hash compared.
+type addressTurn struct {
+	turn    chan struct{}
+	clients int
 }
 
 const (
@@ -47,7 +57,8 @@ const (
 // LoadPasswords reads a file of passwords. If it cannot be used later, it calls problem and goes on with
 // the last good one.
 func LoadPasswords(file string, problem func(error)) (*Passwords, error) {
-	p := &Passwords{file: file, reread: reread{problem: problem}, key: make([]byte, sha256.Size), turn: make(chan struct{}, 1)}
+	p := &Passwords{file: file, reread: reread{problem: problem}, key: make([]byte, sha256.Size)}
+	p.compare, p.turn, p.turnOf = bcrypt.CompareHashAndPassword, make(chan struct{}, 1), map[string]*addressTurn{}
 	_, _ = rand.Read(p.key) // never fails
 	return p, p.load()
 }
@@ -110,18 +121,25 @@ func (p *Passwords) allow(r *http.Request) bool {
 	mac := hmac.New(sha256.New, p.key)
 	fmt.Fprintf(mac, "%d:%s:%s", len(user), user, password)
 	login := [sha256.Size]byte(mac.Sum(nil))
+	if p.isKnown(login) {
+		return true
+	}
+	leave, ok := p.await(r.Context(), addressOf(r.RemoteAddr))
+	if !ok {
+		return false
+	}
+	defer leave()
+	if p.isKnown(login) {
+		return true // many agents log in at once
+	}
 	p.mu.Lock()
 	hash, exists := p.hashes[user]
 	if !exists {
 		hash = p.any
 	}
 	right := p.right // it is another map when the file changes
-	known := right[login]
 	p.mu.Unlock()
-	if known {
-		return true
-	}
-	if !p.compare(r.Context(), hash, password) || !exists {
+	if p.compare(hash, []byte(password)) != nil || !exists {
 		return false
 	}
 	p.mu.Lock()
@@ -132,15 +150,44 @@ func (p *Passwords) allow(r *http.Request) bool {
 	return true
 }
 
-// compare compares a password with a hash.
-func (p *Passwords) compare(ctx context.Context, hash []byte, password string) bool {
-	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
-		return false
+func (p *Passwords) isKnown(login [sha256.Size]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.right[login]
+}
+
+// await waits for the turn of a client to have a hash compared. It returns false if ctx is done before.
+func (p *Passwords) await(ctx context.Context, address string) (leave func(), ok bool) {
+	p.mu.Lock()
+	own := p.turnOf[address]
+	if own == nil {
+		own = &addressTurn{turn: make(chan struct{}, 1)}
+		p.turnOf[address] = own
 	}
-	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil
+	own.clients++
+	p.mu.Unlock()
+
+	var held []chan struct{}
+	leave = func() {
+		for _, turn := range held {
+			<-turn
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if own.clients--; own.clients == 0 {
+			delete(p.turnOf, address)
+		}
+	}
+	for _, turn := range []chan struct{}{own.turn, p.turn} {
+		select {
+		case turn <- struct{}{}:
+			held = append(held, turn)
+		case <-ctx.Done():
+			leave()
+			return nil, false
+		}
+	}
+	return leave, true
 }
 
 // authorized answers a request that has no right password, and returns false.

@@ -2,10 +2,13 @@ package serve
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -105,6 +108,62 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("after a change, %q: %d", login, got.status)
 		}
 	}
+}
+
+// TestManyLogins has one hash compared for many agents with one password, and those of one address
+// wait for each other.
+func TestManyLogins(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	writePasswords(t, file, hashed(t, "agent", "s3cret")+hashed(t, "other", "öther"))
+	synctest.Test(t, func(t *testing.T) {
+		p, err := LoadPasswords(file, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var compared []string
+		var next chan struct{}
+		p.compare = func(hash, password []byte) error {
+			<-next
+			compared = append(compared, string(password))
+			return bcrypt.CompareHashAndPassword(hash, password)
+		}
+		login := func(address, user, password string, want bool) {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.RemoteAddr = address
+			r.SetBasicAuth(user, password)
+			go func() {
+				if got := p.allow(r); got != want {
+					t.Errorf("%s as %s: %v", address, user, got)
+				}
+			}()
+			synctest.Wait()
+		}
+		compare := func() []string {
+			close(next)
+			synctest.Wait()
+			return compared
+		}
+
+		next = make(chan struct{})
+		for _, address := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1"} {
+			login(address, "agent", "s3cret", true)
+		}
+		if got := compare(); len(got) != 1 {
+			t.Errorf("compared for three agents with one password: %q", got)
+		}
+
+		next, compared = make(chan struct{}), nil
+		for _, password := range []string{"1", "2", "3"} {
+			login("192.0.2.1:3", "agent", password, false)
+		}
+		login("192.0.2.2:2", "other", "öther", true)
+		if got, want := compare(), []string{"1", "öther", "2", "3"}; !slices.Equal(got, want) {
+			t.Errorf("compared: %q, want %q", got, want)
+		}
+		if len(p.turnOf) != 0 {
+			t.Errorf("%d addresses are remembered", len(p.turnOf))
+		}
+	})
 }
 
 func TestParseHtpasswd(t *testing.T) {
