@@ -64,13 +64,19 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// checkEmpty refuses flags whose empty value would turn a check off: it comes from a
-// variable of a shell that is not set.
+// checkEmpty refuses flags whose empty value would turn a check off, or leave something out
+// that was asked for: it comes from a variable of a shell that is not set.
 func checkEmpty(flags *pflag.FlagSet) error {
-	for _, name := range []string{"lock", "lock-digest", "against"} {
-		if f := flags.Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
-			return fault.New(fault.Usage, "the value of --%s is empty, so nothing would be compared with it", name).
-				WithHint("if it comes from a variable, set that; or leave out --%s", name)
+	for _, flag := range []struct{ name, effect string }{
+		{"lock", "nothing would be compared with it"},
+		{"lock-digest", "nothing would be compared with it"},
+		{"against", "nothing would be compared with it"},
+		{"with-agent-image", "the image would be left out"},
+		{"with-chart", "the chart would be left out"},
+	} {
+		if f := flags.Lookup(flag.name); f != nil && f.Changed && f.Value.String() == "" {
+			return fault.New(fault.Usage, "the value of --%s is empty, so %s", flag.name, flag.effect).
+				WithHint("if it comes from a variable, set that; or leave out --%s", flag.name)
 		}
 	}
 	return nil
