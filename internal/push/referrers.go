@@ -63,21 +63,30 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	if part == Image {
 		tag = cmp.Or(p.Origin.Tag, p.bundle.Tag)
 	}
-	// A chart that goes elsewhere here may be where it is unless told otherwise there.
+	// A chart that goes elsewhere here may be where it is unless told otherwise there. Registries refuse
+	// what does not exist.
+	var refused error
 	for _, path := range slices.Compact([]string{p.options.path(part), kinds[part].path}) {
-		var name registry.Name
-		if name, err = below(prefix, path); err == nil {
-			repo, err = p.Origin.Registry.Repository(ctx, name, false)
-		}
+		name, err := below(prefix, path)
 		if err != nil {
 			return nil, tagged, err
 		}
-		m, err := repo.Manifest(ctx, tag)
-		if !registry.IsNotFound(err) {
-			return repo, m.Digest, err
+		var m registry.Manifest
+		there, err := p.Origin.Registry.Repository(ctx, name, false)
+		if err == nil {
+			repo = there
+			m, err = repo.Manifest(ctx, tag)
+		}
+		switch {
+		case err == nil:
+			return repo, m.Digest, nil
+		case registry.RefusalOf(err) == registry.NotRefused:
+			return nil, tagged, err
+		case there == nil || !registry.IsNotFound(err):
+			refused = err
 		}
 	}
-	return repo, tagged, nil
+	return repo, tagged, refused
 }
 
 // copyReferrers brings what refers to a part in the source's registry to the other one, and returns

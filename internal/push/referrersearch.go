@@ -285,7 +285,7 @@ func (s *search) take(m registry.Manifest) error {
 }
 
 func (s *search) tooMany() error {
-	return fault.New(fault.Integrity, "%s has more signatures and other referrers than the %d of %d bytes that are copied", s.repo.Name(), registry.MaxReferrers, int64(maxReferrerBytes))
+	return fault.New(fault.Integrity, "%s has more signatures and other referrers than are copied: at most %d, of %d GiB in all", s.repo.Name(), registry.MaxReferrers, maxReferrerBytes>>30)
 }
 
 // name is what messages call the referrer.
