@@ -121,10 +121,11 @@ func options(b *bytes.Buffer, title string, flags *pflag.FlagSet) {
 	}
 }
 
-// roff escapes what roff would take for its own.
+// roff escapes what roff would take for its own, and what it may show as typographic characters,
+// which no shell takes: hyphens, quotes, carets and tildes.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
-	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(s)
+	if strings.HasPrefix(s, ".") {
 		s = `\&` + s
 	}
 	return s

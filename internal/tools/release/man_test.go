@@ -16,6 +16,7 @@ func TestPage(t *testing.T) {
 	}
 	c.Flags().Bool("quiet", false, "say nothing")
 	c.Flags().String("to", "", "write to `DIR`")
+	c.Example = "  carry 'a^b' `~/c`"
 	got := string(page(c, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)))
 	for _, want := range []string{
 		".TH CARRY 1 2026-01-02 ",
@@ -23,6 +24,7 @@ func TestPage(t *testing.T) {
 		".nf\n    kept  as it is\n.fi\n",
 		".TP\n\\fB\\-\\-quiet\\fR\nsay nothing\n",
 		".TP\n\\fB\\-\\-to DIR\\fR\nwrite to DIR\n",
+		"  carry \\(aqa\\(hab\\(aq \\(ga\\(ti/c\\(ga\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it lacks %q:\n%s", want, got)
