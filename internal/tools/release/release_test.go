@@ -293,7 +293,7 @@ func TestSBOM(t *testing.T) {
 				t.Errorf("it lists\n%s\nand the program has\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 			}
 			main, sum := bom.Metadata.Component, sha256.Sum256(a.program)
-			if main.Version != r.version || (*main.Hashes)[0].Value != hex.EncodeToString(sum[:]) {
+			if main.Version != r.version || main.PackageURL != "pkg:golang/"+self+"@v"+r.version || (*main.Hashes)[0].Value != hex.EncodeToString(sum[:]) {
 				t.Errorf("it is about %+v", main)
 			}
 		})

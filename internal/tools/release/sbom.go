@@ -28,7 +28,8 @@ func sbom(archive, version, file string) error {
 	if err != nil {
 		return err
 	}
-	purl := "pkg:golang/" + self + "@" + version
+	// The version of a Go module has a v.
+	purl := "pkg:golang/" + self + "@v" + version
 	sum := sha256.Sum256(a.program)
 	bom := cdx.NewBOM()
 	bom.SerialNumber = serialNumber(a.program)
