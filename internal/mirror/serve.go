@@ -41,19 +41,12 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		}
 	}
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
-	scheme := "http"
-	if o.TLSCert != "" {
-		scheme = "https"
-		var err error
-		if o.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
-			return err
-		}
+	if err := o.load(); err != nil {
+		return err
 	}
-	if o.Htpasswd != "" {
-		var err error
-		if o.Passwords, err = serve.LoadPasswords(o.Htpasswd, o.Problem); err != nil {
-			return err
-		}
+	scheme := "http"
+	if o.Certificate != nil {
+		scheme = "https"
 	}
 	var err error
 	o.Library, err = serve.OpenLibrary(ctx, func(ctx context.Context) (*form.Served, error) {
@@ -99,6 +92,21 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	return handler.Run(ctx, l, monitoring)
+}
+
+// load reads the certificate and the passwords.
+func (o *ServeOptions) load() (err error) {
+	if o.TLSCert != "" {
+		if o.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
+			return err
+		}
+	}
+	if o.Htpasswd != "" {
+		if o.Passwords, err = serve.LoadPasswords(o.Htpasswd, o.Problem); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func isLoopback(a net.Addr) bool {

@@ -50,82 +50,90 @@ func (m *metrics) count(version string, status int, bytes int64) {
 	m.bytes[version] += bytes
 }
 
-// writeMetrics writes the text format of Prometheus, version 0.0.4.
+// exposition writes the text format of Prometheus, version 0.0.4.
+type exposition struct{ out io.Writer }
+
+// metric begins a metric.
+func (e exposition) metric(name, kind, help string) {
+	fmt.Fprintf(e.out, "# HELP botkube_mirror_%s %s\n# TYPE botkube_mirror_%[1]s %[3]s\n", name, help, kind)
+}
+
+// sample writes a value of a metric. Labels are names, each with its value after it.
+func (e exposition) sample(name string, value any, labels ...string) {
+	var pairs []string
+	for i := 0; i < len(labels); i += 2 {
+		pairs = append(pairs, labels[i]+`="`+labelValue.Replace(labels[i+1])+`"`)
+	}
+	in := ""
+	if len(pairs) > 0 {
+		in = "{" + strings.Join(pairs, ",") + "}"
+	}
+	fmt.Fprintf(e.out, "botkube_mirror_%s%s %v\n", name, in, value)
+}
+
+// labelValue escapes the value of a label.
+var labelValue = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// writeMetrics writes all metrics.
 func (h *Handler) writeMetrics(out io.Writer) {
 	m := &h.metrics
-	metric := func(name, kind, help string) {
-		fmt.Fprintf(out, "# HELP botkube_mirror_%s %s\n# TYPE botkube_mirror_%[1]s %[3]s\n", name, help, kind)
-	}
-	sample := func(name string, value any, labels ...string) {
-		var pairs []string
-		for i := 0; i < len(labels); i += 2 {
-			pairs = append(pairs, labels[i]+`="`+labelValue.Replace(labels[i+1])+`"`)
-		}
-		in := ""
-		if len(pairs) > 0 {
-			in = "{" + strings.Join(pairs, ",") + "}"
-		}
-		fmt.Fprintf(out, "botkube_mirror_%s%s %v\n", name, in, value)
-	}
-	metric("build_info", "gauge", "The program: 1, with its version as a label.")
-	sample("build_info", 1, "version", h.options.Program, "goversion", runtime.Version())
-	metric("start_time_seconds", "gauge", "When the server started, in Unix time.")
-	sample("start_time_seconds", m.started.Unix())
+	e := exposition{out}
+	e.metric("build_info", "gauge", "The program: 1, with its version as a label.")
+	e.sample("build_info", 1, "version", h.options.Program, "goversion", runtime.Version())
+	e.metric("start_time_seconds", "gauge", "When the server started, in Unix time.")
+	e.sample("start_time_seconds", m.started.Unix())
 
 	m.mu.Lock()
 	requests, bytes := maps.Clone(m.requests), maps.Clone(m.bytes)
 	m.mu.Unlock()
-	metric("requests_total", "counter", "Answered requests, by the version that was asked for and the status code; 0 is a connection that was cut before there was one.")
+	e.metric("requests_total", "counter", "Answered requests, by the version that was asked for and the status code; 0 is a connection that was cut before there was one.")
 	for _, l := range slices.SortedFunc(maps.Keys(requests), func(a, b requestLabels) int {
 		return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.status, b.status))
 	}) {
-		sample("requests_total", requests[l], "version", l.version, "code", strconv.Itoa(l.status))
+		e.sample("requests_total", requests[l], "version", l.version, "code", strconv.Itoa(l.status))
 	}
-	metric("response_bytes_total", "counter", "Bytes of bodies that were sent, by version.")
+	e.metric("response_bytes_total", "counter", "Bytes of bodies that were sent, by version.")
 	for _, version := range slices.Sorted(maps.Keys(bytes)) {
-		sample("response_bytes_total", bytes[version], "version", version)
+		e.sample("response_bytes_total", bytes[version], "version", version)
 	}
-	metric("requests_in_flight", "gauge", "Requests that are being answered.")
-	sample("requests_in_flight", h.running.Load())
+	e.metric("requests_in_flight", "gauge", "Requests that are being answered.")
+	e.sample("requests_in_flight", h.running.Load())
 
 	if c := h.connections.Load(); c != nil {
 		c.mu.Lock()
 		open, idle, most := len(c.open), len(c.idle.since), c.most
 		c.mu.Unlock()
-		metric("connections", "gauge", "Open connections.")
-		sample("connections", open)
-		metric("connections_idle", "gauge", "Open connections that wait for another request.")
-		sample("connections_idle", idle)
-		metric("connections_max", "gauge", "How many connections may be open.")
-		sample("connections_max", most)
+		e.metric("connections", "gauge", "Open connections.")
+		e.sample("connections", open)
+		e.metric("connections_idle", "gauge", "Open connections that wait for another request.")
+		e.sample("connections_idle", idle)
+		e.metric("connections_max", "gauge", "How many connections may be open.")
+		e.sample("connections_max", most)
 	}
-	metric("connections_accepted_total", "counter", "Accepted connections.")
-	sample("connections_accepted_total", m.accepted.Load())
-	metric("connections_dropped_total", "counter", "Connections that were closed to make room for others: idle ones, and downloads of clients that take next to nothing.")
-	sample("connections_dropped_total", m.droppedIdle.Load(), "reason", "idle")
-	sample("connections_dropped_total", m.droppedSlow.Load(), "reason", "slow")
-	metric("connections_refused_total", "counter", "Connections that were closed at once, because their address had as many as it may have.")
-	sample("connections_refused_total", m.refused.Load())
+	e.metric("connections_accepted_total", "counter", "Accepted connections.")
+	e.sample("connections_accepted_total", m.accepted.Load())
+	e.metric("connections_dropped_total", "counter", "Connections that were closed to make room for others: idle ones, and downloads of clients that take next to nothing.")
+	e.sample("connections_dropped_total", m.droppedIdle.Load(), "reason", "idle")
+	e.sample("connections_dropped_total", m.droppedSlow.Load(), "reason", "slow")
+	e.metric("connections_refused_total", "counter", "Connections that were closed at once, because their address had as many as it may have.")
+	e.sample("connections_refused_total", m.refused.Load())
 
-	metric("version_served", "gauge", "The versions that are served: 1 for each.")
+	e.metric("version_served", "gauge", "The versions that are served: 1 for each.")
 	for _, v := range h.catalog.Load().versions {
-		sample("version_served", 1, "version", v.Tag)
+		e.sample("version_served", 1, "version", v.Tag)
 	}
-	metric("reloads_total", "counter", "Changes of what is served, and sources that could not be served.")
-	sample("reloads_total", m.added.Load(), "result", "added")
-	sample("reloads_total", m.failed.Load(), "result", "failed")
-	sample("reloads_total", m.removed.Load(), "result", "removed")
-	sample("reloads_total", m.replaced.Load(), "result", "replaced")
-	metric("last_reload_time_seconds", "gauge", "When what is served changed last, in Unix time; at first when the server started.")
-	sample("last_reload_time_seconds", m.lastChangeUnix.Load())
-	metric("sources_failing", "gauge", "Bundles and versions of a site that are there now and are not served, because they are damaged or incomplete.")
-	sample("sources_failing", m.failing.Load())
-	metric("problems_total", "counter", "Lines on standard error about what is wrong with this server, such as a damaged file.")
-	sample("problems_total", m.problems.Load())
+	e.metric("reloads_total", "counter", "Changes of what is served, and sources that could not be served.")
+	e.sample("reloads_total", m.added.Load(), "result", "added")
+	e.sample("reloads_total", m.failed.Load(), "result", "failed")
+	e.sample("reloads_total", m.removed.Load(), "result", "removed")
+	e.sample("reloads_total", m.replaced.Load(), "result", "replaced")
+	e.metric("last_reload_time_seconds", "gauge", "When what is served changed last, in Unix time; at first when the server started.")
+	e.sample("last_reload_time_seconds", m.lastChangeUnix.Load())
+	e.metric("sources_failing", "gauge", "Bundles and versions of a site that are there now and are not served, because they are damaged or incomplete.")
+	e.sample("sources_failing", m.failing.Load())
+	e.metric("problems_total", "counter", "Lines on standard error about what is wrong with this server, such as a damaged file.")
+	e.sample("problems_total", m.problems.Load())
 }
-
-// labelValue escapes the value of a label.
-var labelValue = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 // monitor answers those who watch over the server, whatever its clients do.
 func (h *Handler) monitor() http.Handler {
