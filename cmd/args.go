@@ -82,7 +82,7 @@ func checkEmpty(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// notOneOf is the error of a flag's value that is none of those that it may have.
+// notOneOf is the error of a flag whose value is not among the known ones.
 func notOneOf(flag string, known []string, value string) error {
 	e := fault.New(fault.Usage, "--%s must be one of %s, not %q", flag, strings.Join(known, ", "), value)
 	if near := spelling.Nearest(value, known); near != "" {

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// byPlaceholder completes the values of flags by what their help calls the value, `FILE` for
-// example. The value of any other flag is free text, for which nothing is offered, unless it is a
-// bool or [constraints] list what it can be.
+// byPlaceholder completes the value of a flag by what help calls it, `FILE` for example. Bools, and
+// flags whose values [constraints] list, need no entry. Any other value is free text, for which
+// nothing is offered.
 var byPlaceholder = map[string]completer{
 	"FILE":                      (*asked).anyFile,
 	"TARGET":                    (*asked).output,
@@ -73,8 +73,7 @@ func completerOf(command string, f *pflag.Flag, placeholder string) completer {
 	return nothing
 }
 
-// completeValues has cobra ask for the values of flags and arguments. Commands that nobody completes
-// go without.
+// completeValues has cobra ask for the values of flags and arguments, if a shell asks at all.
 func (g *global) completeValues(root *cobra.Command) {
 	if len(g.env.Args) == 0 || g.env.Args[0] != cobra.ShellCompRequestCmd && g.env.Args[0] != cobra.ShellCompNoDescRequestCmd {
 		return
@@ -107,8 +106,8 @@ func (g *global) completeValues(root *cobra.Command) {
 // people who want no descriptions. They are without [envPrefix].
 var completionVariables = []string{"ACTIVE_HELP", "COMPLETION_DESCRIPTIONS"}
 
-// isCompletion reports whether a shell asks. What is wrong with the environment or the configuration file
-// is not for the shell to say, in the middle of a line or when it starts.
+// isCompletion reports whether a shell asks. The environment and the configuration file are not
+// checked then: an error would show up in the middle of a line, or when a shell starts.
 func (g *global) isCompletion(c *cobra.Command) bool {
 	script := c.HasParent() && c.Parent().Name() == "completion"
 	if script {
@@ -117,8 +116,8 @@ func (g *global) isCompletion(c *cobra.Command) bool {
 	return script || c.Name() == cobra.ShellCompRequestCmd
 }
 
-// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is in the
-// line, such as $(COMMAND), and complete values with the characters @ : = and a comma in them.
+// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is in
+// the line, such as $(COMMAND). They also complete values with @, :, = and commas in them.
 //
 //go:embed completion
 var scripts embed.FS

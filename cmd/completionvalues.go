@@ -237,8 +237,8 @@ func describe(f *form.Form, out form.Output) string {
 // image offers the tags of a repository that is typed.
 func (a *asked) image() offer { return a.tags("", a.typed) }
 
-// tags asks a registry, once a colon after the name of a repository says that a tag is wanted. prefix
-// goes before references.
+// tags asks a registry, but only after a colon behind the name of a repository. prefix goes before
+// references.
 func (a *asked) tags(prefix, reference string) offer {
 	colon := strings.LastIndex(reference, ":")
 	if colon < strings.LastIndex(reference, "/") || !strings.Contains(reference, "/") {
@@ -276,7 +276,7 @@ func (a *asked) network() needs {
 // known returns the plugins of the mirror that is read, or of the lock, or else those of [asked.upstream].
 func (a *asked) known() []mirror.KnownPlugin {
 	target, _ := a.c.Flags().GetString("lock")
-	// What the command lock is given is written.
+	// The argument of the command lock is an output.
 	if len(a.args) > 0 && a.c.Name() != "lock" {
 		target = a.args[0]
 	}
@@ -290,8 +290,8 @@ func (a *asked) known() []mirror.KnownPlugin {
 	return plugins
 }
 
-// upstream returns the plugins that upstream had when it was asked last, or else Botkube's own, and the
-// Botkube versions that were asked for.
+// upstream returns the plugins of the indexes that were read last, or else Botkube's own. releases
+// are the Botkube versions of these indexes.
 func (a *asked) upstream() (plugins []mirror.KnownPlugin, releases []string) {
 	version, _ := a.c.Flags().GetString("version")
 	given, _ := a.c.Flags().GetStringArray("repository")

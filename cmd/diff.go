@@ -27,8 +27,8 @@ A file whose URL stayed the same must not change: where one did, diff says so.
 The exit code is 0, whether anything changed or not; with --exit-code, it is 6
 if anything did.
 
-With --format markdown, the result is a comment for a merge request: at most
-60,000 bytes, and names from outside are no markup there.`,
+With --format markdown, the result is a comment for a merge request. It has at
+most 60,000 bytes, and names from outside cannot be markup in it.`,
 		Example: `  botkube-mirror diff old.tar new.tar
   botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code
   botkube-mirror diff old.lock.json new.lock.json --format markdown > comment.md`,

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// mostMarkdown bounds a difference in Markdown, in bytes: a comment on GitHub has at most 65,536
-	// characters, and who posts it may add some.
+	// mostMarkdown bounds a difference in Markdown, in bytes. A comment on GitHub has at most 65,536
+	// characters, and a script that posts it may add some.
 	mostMarkdown = 60_000
 	// mostShown is how many rows of a table are shown before they are folded.
 	mostShown = 15
@@ -131,7 +131,7 @@ func writeMarkdownTotals(out *strings.Builder, d *mirror.Diffed) {
 	fmt.Fprintf(out, "\nNew content: %s, %s in all.\n", count(d.New.Files, "file"), size(d.New.Bytes))
 }
 
-// writeUnverified lists new files that nobody vouches for, and returns how many did not fit.
+// writeUnverified lists new files without a publisher's checksum, and returns how many did not fit.
 func writeUnverified(out *strings.Builder, urls []string) (left int) {
 	if len(urls) == 0 {
 		return 0

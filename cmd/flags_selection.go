@@ -39,7 +39,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "do not mirror the templates of the executor exec")
 	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
 	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` of the image that --with-agent-image takes along for charts v1.0.0 to v1.4.1, which run a second container (default: beside the agent's image); none leaves it out")
-	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "take with the agent's image all that its index names, other platforms and attestations, so that push publishes it with upstream's digest")
+	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "take all that the index of the agent's image names (other platforms, attestations), so that push publishes it with upstream's digest")
 	flags.StringVar(&s.Members.Chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
 	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default

@@ -79,7 +79,7 @@ func checkValue(c *cobra.Command, arg, next string) error {
 		}
 	case strings.HasPrefix(next, "-"):
 	case next == "true" || next == "false" || f.Value.Type() != "bool" && c.Args(c, []string{next}) != nil:
-		return fault.New(fault.Usage, "%s does not take %q, which is an argument of its own", arg, next).WithHint("write %s=%s", arg, next)
+		return fault.New(fault.Usage, "%s does not take %q: its value must follow a =", arg, next).WithHint("write %s=%s", arg, next)
 	}
 	return nil
 }

@@ -46,8 +46,8 @@ const (
 	two = "https://example.com/source_two_linux_amd64.tar.gz?a=b"
 )
 
-// download is a run that resolves for 12 seconds, downloads two files of which one stalls for a while,
-// and writes a bundle.
+// download is a run that resolves for 12 seconds, downloads two files, and writes a bundle. One of
+// the files stalls for a while.
 func download(p *progress) {
 	asked := p.traffic.Ask("index.example.com")
 	time.Sleep(12 * time.Second)

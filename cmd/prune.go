@@ -19,11 +19,10 @@ func pruneCommand(g *global) *cobra.Command {
 names; of a site, what no version's lock names. (A version goes away when its
 directory is removed.) What was not written by this program stays.
 
-Without DIR, remove from the store what no output of this machine that still
-exists is made of, and what killed runs left.
+Without DIR, remove from the store what no output on this machine is made of,
+and what killed runs left.
 
-With --dry-run, it only says what it would remove, and how many bytes that
-frees.`,
+With --dry-run, only print what would be removed, and how many bytes that frees.`,
 		Example: `  botkube-mirror prune ./plugins --dry-run
   botkube-mirror prune --store /srv/store`,
 		Args: maxArgs(1),

@@ -86,8 +86,8 @@ func uncommanding(text string) string {
 	return out.String()
 }
 
-// command begins what GitHub, Azure and TeamCity take for a command in the middle of a line, too
-// (actions/runner, ActionCommand.TryParse): ##[NAME], ##vso[NAME].
+// command is the beginning of a command of GitHub, Azure and TeamCity, which may stand anywhere in a
+// line: ##[NAME], ##vso[NAME] (actions/runner, ActionCommand.TryParse).
 var command = lazyregexp.New(`##[a-z]*\[`)
 
 // jsonWriter passes on documents in JSON that hold no [command]: the escape means the same.

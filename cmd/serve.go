@@ -24,24 +24,25 @@ func serveCommand(g *global) *cobra.Command {
 		Short: "Serve a bundle or a site to agents over HTTP(S)",
 		Long: `Serve what agents with an empty cache download: indexes that name files of this
 server only, and the files as their publishers made them. The URLs are those of
-a site (pull -o site:DIR), so the one can stand in for the other.
+a site (pull -o site:DIR), so a server can replace a site, and a site a server.
 
 TARGET is a bundle (a file or a layout directory), a directory with several of
-them, one for each version, a site, or SITE/VERSION. What is added, replaced or
-removed there is noticed; a version takes another one's place when all of its
-files are there and right. SIGHUP looks for changes at once.
+them, one for each version, a site, or SITE/VERSION. serve notices what is
+added, replaced or removed there. It serves a new version once all of its files
+are there and right. SIGHUP looks for changes at once.
 
 URLs in indexes begin with --base-url or, without it, with the host that the
-agent asked. Give it where a proxy ends TLS or goes by another name: what
-proxies say in X-Forwarded-Host and the like is not believed.
+agent asked. Give it if a proxy ends TLS or has another name: X-Forwarded-Host
+and the like are ignored.
 
 A file is compared with its digest before it is served for the first time, and
 again when it was changed since. Standard error has a line for each request; -q
-leaves them out. /healthz is answered with 200, /readyz if there is something to
-serve. / is a page for people: versions, Helm values, files and checksums.
+leaves them out. /healthz is answered with 200, and so is /readyz if there is
+something to serve. / is a page for people: versions, Helm values, files and
+checksums.
 
-With --htpasswd, all but /healthz and /readyz needs a user and a password.
---metrics has Prometheus and probes ask at an address of its own.
+With --htpasswd, every path but /healthz and /readyz needs a user and a
+password. --metrics is a second address, for Prometheus and probes.
 
 SIGTERM and SIGINT end it: downloads that have begun may come to their end, then
 the exit code is 0. A second signal kills.`,
@@ -61,12 +62,12 @@ the exit code is 0. A second signal kills.`,
 	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
 	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
 	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
-	c.Flags().StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` of users and passwords, as htpasswd -B writes it, of which agents must have one; it is read again when it changes")
-	c.Flags().StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` at which Prometheus gets metrics, over HTTP, and probes an answer however busy the server is")
+	c.Flags().StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` of users and passwords that agents need, as htpasswd -B writes it; it is read again when it changes")
+	c.Flags().StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` of metrics for Prometheus, over HTTP, and of an answer to probes, however busy the server is")
 	c.Flags().IntVar(&o.Connections, "max-connections", 4096, "most `NUMBER` of open connections; at most half as many as the process may have files open")
-	c.Flags().IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "most `NUMBER` of them from one IP address or one IPv6 network of 64 bits; 0 is three quarters of all")
-	c.Flags().DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` after which TARGET is looked at again for what was added, replaced or removed; 0 looks at SIGHUP only")
-	c.Flags().DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` that a version that was replaced or removed can still be downloaded")
+	c.Flags().IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "most `NUMBER` of open connections from one IPv4 address or one IPv6 network of 64 bits; 0 is three quarters of all")
+	c.Flags().DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` between two looks for changes of TARGET; 0 looks at SIGHUP only")
+	c.Flags().DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` for which a replaced or removed version can still be downloaded")
 	c.Flags().DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` that downloads may go on once the server is told to end, of the form 30s or 2m")
 	return c
 }

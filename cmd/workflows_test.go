@@ -13,12 +13,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// pinned are the forms of what a workflow runs: an action by its commit with the version in a comment,
-// one of this repository, by a tag in what users copy, or an image by its digest.
+// pinned are the forms of what a workflow runs: an action by its commit, with the version in a
+// comment; an action of this repository, by a tag in what users copy; an image by its digest.
 var pinned = regexp.MustCompile(`^(\./\S+|botkube-mirror/botkube-mirror/\S+@v1\.2\.3|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\S+:\S+@sha256:[0-9a-f]{64})$`)
 
-// TestWorkflows holds workflows, actions and the workflow that users copy to what actionlint does not know: digests, bounds, rights,
-// and no expression within a script, where a value would become code.
+// TestWorkflows checks what actionlint does not know, also in the workflow that users copy: digests,
+// bounds and rights. A script has no expression in it, because a value would become code there.
 func TestWorkflows(t *testing.T) {
 	var files []string
 	for _, pattern := range []string{"../.github/workflows/*.yml", "../.github/actions/*/action.yml", "../docs/ci/github.yml"} {

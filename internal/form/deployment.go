@@ -36,8 +36,8 @@ func Unmirrored(version string, l *lock.Lock, configured map[string]agent.Reposi
 	for name := range configured {
 		absent[name] = true
 	}
-	// The chart's own repositories count even if the values take them away: that may be the work of
-	// values from this command, which an earlier run printed.
+	// The chart's own repositories count even if the values take them away. An earlier run of this
+	// command may have printed these values.
 	for _, r := range agent.DefaultRepositories(version) {
 		absent[r.Name] = true
 	}

@@ -170,7 +170,7 @@ type Served struct {
 // Source is what holds a version: a bundle, or a directory of a site.
 type Source struct {
 	Path string
-	// Files are paths of which the descriptions tell whether the source changed.
+	// Files are paths. The inodes, sizes and times of these files tell whether the source changed.
 	Files []string
 	// Open reads the documents of the version. It waits for a run that writes the source.
 	Open func(ctx context.Context) (*Version, error)

@@ -18,7 +18,7 @@ type Diffed struct {
 	Alarming int `json:"alarming"`
 	// NotCompared are what one side has and the other has no room for.
 	NotCompared []NotCompared `json:"notCompared,omitempty"`
-	// New is what has to be carried to who has A.
+	// New is the content of B that A lacks.
 	New NewContent `json:"new"`
 }
 
@@ -35,7 +35,7 @@ type NewContent struct {
 	Files int `json:"files"`
 	// Bytes is the size of all content, each once, with images and the chart.
 	Bytes int64 `json:"bytes"`
-	// Unverified are the URLs of the files that nobody vouches for.
+	// Unverified are the URLs of the files without a publisher's checksum.
 	Unverified []string `json:"unverified"`
 }
 

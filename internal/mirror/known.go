@@ -43,7 +43,7 @@ func (s *Session) Known(ctx context.Context, target string) ([]KnownPlugin, erro
 	return all, nil
 }
 
-// KnownOfficial returns Botkube's own plugins, of which no index tells more.
+// KnownOfficial returns Botkube's own plugins, without what only an index knows.
 func KnownOfficial(version string) (all []KnownPlugin) {
 	for key, kind := range agent.OfficialPlugins(version) {
 		all = append(all, KnownPlugin{PluginKey: key, Type: kind})
@@ -51,9 +51,9 @@ func KnownOfficial(version string) (all []KnownPlugin) {
 	return all
 }
 
-// KnownUpstream returns the plugins of the indexes that runs with the store in a directory read last,
-// and the Botkube versions that they are of. It asks no server, and writes nothing. An index at the URL
-// of a wanted repository goes before others of its name; without wanted ones, all names count.
+// KnownUpstream returns the plugins of the indexes that a store remembers, and their Botkube versions.
+// dir is the store's. It asks no server, and writes nothing. An index at the URL of a wanted repository
+// goes before others of its name. Without wanted ones, all names count.
 func KnownUpstream(dir string, wanted []agent.Repository) (plugins []KnownPlugin, versions []string) {
 	remembered, err := store.RememberedIndexes(dir)
 	if err != nil {

@@ -121,8 +121,8 @@ func (s *Session) resolver(collected func([]fetch.Request)) *resolve.Resolver {
 // questions bounds small requests: a lower --parallel has servers asked less often.
 func (s *Session) questions() int { return 6 * s.Parallel }
 
-// watched returns a context in which copying is told of as the progress of a subject. Without a
-// subject, it only tells that something moves.
+// watched returns a context in which copying is the progress of a subject. Without a subject, it is
+// only a sign that something moves.
 func (s *Session) watched(ctx context.Context, subject string) context.Context {
 	return blob.Watched(ctx, func(n int64) { s.Observe(Event{Kind: EventProgress, Subject: subject, Bytes: n}) })
 }

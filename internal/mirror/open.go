@@ -36,7 +36,7 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	return p, nil
 }
 
-// meant says what may be meant by a target of which nothing is at its path.
+// meant adds to an error what may be meant by a target that is not there.
 func meant(target, path string, err error) error {
 	e := fault.New(fault.Usage, "%w", err)
 	reference, scheme := form.RegistryMeant(target)

@@ -90,7 +90,7 @@ func (u *uploader) isFar() bool {
 	return false
 }
 
-// askSource asks, in the place of making an image, whether all is there of which it is made.
+// askSource asks whether the source has all that the image is made of. A dry run does not make it.
 func (u *uploader) askSource(ctx context.Context) error {
 	var far Amount
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -101,6 +101,6 @@ func (u *uploader) askSource(ctx context.Context) error {
 			group.Go(func() error { return u.inSource(groupCtx, a.Blob) })
 		}
 	}
-	u.planned.unknown = fmt.Sprintf("it is made of upstream files, of which %d with %d bytes would be downloaded first", far.Blobs, far.Bytes)
+	u.planned.unknown = fmt.Sprintf("to make it, %d upstream files with %d bytes would be downloaded first", far.Blobs, far.Bytes)
 	return group.Wait()
 }

@@ -226,10 +226,10 @@ func (p *push) choose() (absent []Part) {
 	return absent
 }
 
-// tagsOf returns the tags of a part. The agent's image keeps the one that it has upstream, a chart
-// is tagged with its version, and the watcher's image with the Botkube version, for upstream's tag
-// is the same in many of them: so charts, Helm and the command values find them. The rest gets the
-// tags that the user names, or the Botkube version.
+// tagsOf returns the tags of a part, so that charts, Helm and the command values find it. The agent's
+// image keeps its tag, and a chart has its version. The watcher's image has the Botkube version,
+// because upstream's tag is the same in many of them. The rest gets the tags that the user names, or
+// the Botkube version.
 func (p *push) tagsOf(part Part) []string {
 	switch part {
 	case AgentImage:

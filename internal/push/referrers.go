@@ -89,8 +89,8 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	return repo, tagged, refused
 }
 
-// copyReferrers brings what refers to a part in the source's registry to the other one, and returns
-// how many bytes that took.
+// copyReferrers copies the referrers of a part from the source's registry to the other one. It returns
+// how many bytes it sent.
 func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult) (sent int64, err error) {
 	to := p.destinations[part]
 	if p.Origin == nil || slices.Contains(p.options.Skip, Referrers) || to.refused {
@@ -212,7 +212,7 @@ func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Ref
 		return true, nil
 	}
 	return false, fault.New(fault.Integrity, "%s is there already, with other content: it is %s, but would be %s", r.name(u.repo), there.Digest.OCI(), r.Digest.OCI()).
-		WithHint("somebody signed the same on both sides: --force replaces what is there, --skip referrers leaves it as it is")
+		WithHint("both sides were signed: --force replaces the signatures that are there, --skip referrers keeps them")
 }
 
 // covers reports whether a manifest has all that another one has.

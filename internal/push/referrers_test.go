@@ -398,7 +398,7 @@ func TestReferrerBounds(t *testing.T) {
 	for says, document := range map[string]string{
 		"names 1001 blobs; at most 1000":          `{"layers":[` + strings.Repeat(blob(1)+",", 1000) + blob(1) + `]}`,
 		"names the blob":                          `{"layers":[` + blob(lock.MaxBlob+1) + `]}`,
-		"more signatures and other referrers":     `{"layers":[` + blob(maxReferrerBytes) + "," + blob(1) + `]}`,
+		"too many signatures and other referrers": `{"layers":[` + blob(maxReferrerBytes) + "," + blob(1) + `]}`,
 		"more than 200 manifests":                 `{"manifests":[` + strings.Repeat(blob(1)+",", lock.MaxIndexed) + blob(1) + `]}`,
 		"its manifest cannot be read":             `[]`,
 		"names \"sha512:ab\", or more":            `{"manifests":[{"digest":"sha512:ab"}]}`,

@@ -45,7 +45,7 @@ type referrer struct {
 	blobs []lock.Blob
 }
 
-// referring is what is read of a manifest or an index.
+// referring has the fields of a manifest or an index that count here.
 type referring struct {
 	ArtifactType string            `json:"artifactType"`
 	Config       *referred         `json:"config"`
@@ -285,7 +285,7 @@ func (s *search) take(m registry.Manifest) error {
 }
 
 func (s *search) tooMany() error {
-	return fault.New(fault.Integrity, "%s has more signatures and other referrers than are copied: at most %d, of %d GiB in all", s.repo.Name(), registry.MaxReferrers, maxReferrerBytes>>30)
+	return fault.New(fault.Integrity, "%s has too many signatures and other referrers: at most %d with %d GiB in all are copied", s.repo.Name(), registry.MaxReferrers, maxReferrerBytes>>30)
 }
 
 // name is what messages call the referrer.

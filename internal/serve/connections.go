@@ -24,8 +24,7 @@ const (
 	spareFiles = 32
 	// monitorConnections bounds those to the address of the metrics.
 	monitorConnections = 64
-	// slowWindow is how long a client may take less than slowBytes of what is sent to it before its
-	// connection is closed for another one.
+	// A client that takes less than slowBytes within slowWindow may lose its connection to another one.
 	slowWindow = 10 * time.Second
 	slowBytes  = 10 << 10
 	// firstRequestTimeout is how long a new connection is safe from being closed for
@@ -118,8 +117,8 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// addressOf returns what stands for a client: an IPv4 address, or the network of an IPv6 address,
-// because a client has all addresses of that.
+// addressOf returns a client's IPv4 address, or the network of its IPv6 address: one client has all
+// addresses of that.
 func addressOf(remote string) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -173,9 +172,9 @@ func (c *connections) await() {
 	c.freed.Wait()
 }
 
-// dropSlow closes the connection whose client took the least of what is sent to it, if that was next
-// to nothing for a while. If an address is given, it must be from there. It first looks when there is no
-// room, so it finds one only then. c is locked.
+// dropSlow closes the connection whose client took the least, if that was next to nothing for a while.
+// If an address is given, the connection must be from there. Clients are measured from the first call
+// on, which is when there is no room. c is locked.
 func (c *connections) dropSlow(address string) bool {
 	var slowest *stallTimeoutConn
 	least := int64(slowBytes)

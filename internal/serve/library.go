@@ -84,8 +84,8 @@ func (s *source) isOther() bool {
 }
 
 const (
-	// firstWait and maxWait bound the time after which a source is opened once more: what it
-	// lacks may have come without a change of the files that are looked at.
+	// firstWait and maxWait bound the time after which a source is opened once more. What it lacks may
+	// have come without a change of the files that are looked at.
 	firstWait = 2 * time.Second
 	maxWait   = time.Minute
 )
@@ -186,7 +186,7 @@ func (l *Library) versions() (all []*version) {
 	return all
 }
 
-// failing is how many sources are there and not served.
+// failing is how many sources are not served because something is wrong with them.
 func (l *Library) failing() (n int64) {
 	for _, s := range l.sources {
 		if s.reported != "" {

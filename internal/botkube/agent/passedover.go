@@ -22,8 +22,8 @@ type PassedOver struct {
 // Effect says what comes of a setting that is not spelt right.
 type Effect int
 
-// The effects. The latter two are of a key that differs in case only from the one that is meant, and
-// both are there: a key like the field in the agent's source wins, and of others, any.
+// The effects. The last two are for a key beside the right one, from which it differs in case only. If
+// one of them is spelt like the field in the agent's source, it wins. Else either may.
 const (
 	NoEffect Effect = iota
 	Overridden

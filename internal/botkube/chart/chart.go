@@ -49,8 +49,8 @@ type Values struct {
 	ImageTag string
 	// Communications are the groups of chat platforms, as configured.
 	Communications map[string]any
-	// PassedOver are the Helm values that neither the chart nor the agent reads, and that may be meant
-	// for one that it does.
+	// PassedOver are Helm values that neither the chart nor the agent reads. Each is like one that it
+	// does read.
 	PassedOver []agent.PassedOver
 	// Notes are what a person should know of how the files were read.
 	Notes []string
@@ -140,8 +140,8 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 // (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
 var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
 
-// others are the values of the chart that are not in the agent's configuration, of all its versions
-// (helm/botkube/values.yaml), and what Helm takes for all charts.
+// others are values of the chart, in any version, that are not in the agent's configuration
+// (helm/botkube/values.yaml), and values that Helm takes for all charts.
 var others = []string{
 	"affinity", "config", "containerSecurityContext", "deployment", "existingCommunicationsSecretName", "extraAnnotations", "extraEnv",
 	"extraLabels", "extraObjects", "extraVolumeMounts", "extraVolumes", "fullnameOverride", "global", "image", "ingress", "kubeconfig",

@@ -4,20 +4,20 @@ import "context"
 
 type watchKey struct{}
 
-// Watched returns a context with which told is called for the bytes that [Copy] and [Moved] move, from
-// any goroutine. If told is nil, nobody is told.
+// Watched returns a context for [Copy] and [Moved]. They call told, from any goroutine, with the bytes
+// that they move. With nil, they call nothing.
 func Watched(ctx context.Context, told func(n int64)) context.Context {
 	return context.WithValue(ctx, watchKey{}, told)
 }
 
-// Moved tells who watches a context that bytes were copied.
+// Moved reports copied bytes to the function of [Watched].
 func Moved(ctx context.Context, n int64) {
 	if told, _ := ctx.Value(watchKey{}).(func(int64)); told != nil && n > 0 {
 		told(n)
 	}
 }
 
-// WatchedFile returns a blob whose reading is told to who watches a context.
+// WatchedFile returns a blob that reports to the function of [Watched] what is read of it.
 func WatchedFile(ctx context.Context, f File) File { return watchedFile{f, ctx} }
 
 type watchedFile struct {

@@ -144,7 +144,7 @@ func openVersion(ctx context.Context, path, document string) (*form.Version, err
 	return v, nil
 }
 
-// version is what is served of a bundle, which it closes.
+// version returns what is served of a bundle. Closing the version closes the bundle.
 func version(b *Bundle, path string) (*form.Version, error) {
 	l := b.contents.Lock.PluginsOnly()
 	tag, err := l.Tag()

@@ -111,9 +111,9 @@ func (a *archive) Manifest(ctx context.Context, m Manifest) error {
 	return a.Flush(ctx, a.to)
 }
 
-// choose notes the image that manifest.json names. It can name one only: crane and skopeo refuse a file
-// with several, and of several with one tag, docker load keeps the last. The file is the same on every
-// machine, so it is linux/amd64, or else the first of Linux, or else the first.
+// choose notes the image that manifest.json names. It names one only: crane and skopeo refuse a file
+// with several, and docker load keeps the last one of a tag. The file is the same on every machine. So
+// it names linux/amd64, or else the first of Linux, or else the first.
 func (a *archive) choose(m Manifest) error {
 	if m.Platform == nil || a.docker.Config != "" && rank(*m.Platform) <= rank(a.platform) {
 		return nil

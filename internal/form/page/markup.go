@@ -47,7 +47,7 @@ func el(name string, parts ...any) markup {
 // block is [el] on a line of its own.
 func block(name string, parts ...any) markup { return el(name, parts...) + "\n" }
 
-// escape makes text fit for any place in HTML. Characters that nobody can see are replaced.
+// escape makes text fit for any place in HTML. Invisible characters are replaced.
 func escape(text string) string {
 	return html.EscapeString(strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {
@@ -60,8 +60,8 @@ func escape(text string) string {
 // column is one of a table.
 type column struct{ title, class string }
 
-// table makes a table of rows. Each begins with what it is about. On a phone, a row is a list with
-// the titles of columns as labels; the roles say that it is a table all the same.
+// table makes a table of rows. Each begins with what it is about. On a phone, a row is a list with the
+// titles of columns as labels. For screen readers, the roles keep it a table.
 func table(kind string, columns []column, rows [][]any) markup {
 	var titles, body []markup
 	for _, c := range columns {

@@ -232,7 +232,7 @@ func (p *Page) check() markup {
 	)
 }
 
-// warning is the class of what nobody vouches for.
+// warning is the class of a file without a publisher's checksum.
 func warning(source lock.ChecksumSource) string {
 	if source == lock.ByNone {
 		return "warn"

@@ -96,7 +96,7 @@ func (s awsSettings) is(key, variable string) bool {
 	return strings.EqualFold(s.get(key, variable), "true")
 }
 
-// awsCredentials find out who asks.
+// awsCredentials get the credentials of this machine.
 type awsCredentials struct {
 	credentials.Provider
 	// profile is the profile that a hint names, or empty.
@@ -147,7 +147,7 @@ func (s awsSettings) hasCredentials() bool {
 // machine's own host, or nowhere.
 const metadataTimeout = 5 * time.Second
 
-// credentialsIssuer is a transport to who gives out credentials.
+// credentialsIssuer is a transport to the service that issues credentials.
 type credentialsIssuer struct {
 	*http.Transport
 	// status is that of the last answer, or 0.
@@ -202,10 +202,10 @@ func (c *Client) issuer(of *http.Transport) *credentialsIssuer {
 	return &credentialsIssuer{Transport: t}
 }
 
-// errNoCredentials says that nobody has credentials for an object store.
+// errNoCredentials says that there are no credentials for an object store.
 var errNoCredentials = errors.New("no credentials")
 
-// refusedCredentials says that who gives out credentials refuses.
+// refusedCredentials says that the service that issues credentials refuses.
 type refusedCredentials struct{ status int }
 
 func (e *refusedCredentials) Error() string { return http.StatusText(e.status) }
@@ -227,7 +227,7 @@ func (e *unusableProfile) Unwrap() error { return e.err }
 // errRole says that a profile's keys are only for assuming its role.
 var errRole = errors.New("its role_arn is not assumed")
 
-// retrieve finds out who asks. Its errors do not quote a server. Redirects are not followed:
+// retrieve gets the credentials. Its errors do not quote a server. Redirects are not followed, because
 // net/http would take tokens to another host.
 func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credentials, by *credentialsIssuer) (credentials.Value, error) {
 	if c.role {
@@ -248,7 +248,7 @@ func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credenti
 	case by.status >= http.StatusMultipleChoices:
 		return who, &refusedCredentials{by.status}
 	case by.status != 0:
-		return who, errors.New("the answer of who gives them out is not understood")
+		return who, errors.New("the answer of the service that issues them is not understood")
 	case transfer.Is[*url.Error](err): // of net/http: nobody answered
 		e, _ := errors.AsType[*url.Error](err)
 		return who, fmt.Errorf("asking for credentials: %w", e.Err)

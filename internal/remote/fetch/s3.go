@@ -85,12 +85,12 @@ type s3Bucket struct {
 	s3Place
 	// server is where the bucket is, or the path of the bucket if it has no host of its own.
 	server url.URL
-	// who finds out who asks.
+	// who gets the credentials.
 	who func(context.Context) (credentials.Value, error)
 }
 
-// openS3 finds out what a URL names (go-getter get_s3.go), and who asks: by the
-// credentials of the URL, or by those that AWS's tools find.
+// openS3 finds out what a URL names (go-getter get_s3.go). The credentials are those of the URL, or
+// those that AWS's tools find.
 func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	place, err := parseS3(u)
 	if err == nil && !regionName.MatchString(place.region) {
@@ -157,8 +157,8 @@ func (b *s3Bucket) locate(settings awsSettings) error {
 	return nil
 }
 
-// awsTransport returns connections like those of this program, which also trust the
-// authorities of AWS_CA_BUNDLE: in the place of the system's, as for AWS's tools.
+// awsTransport returns this program's transport with the authorities of AWS_CA_BUNDLE. They replace the
+// system's, as for AWS's tools.
 func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
 	t := c.transport.Clone()
 	file := settings.get("ca_bundle", "AWS_CA_BUNDLE")

@@ -44,8 +44,8 @@ var lacksAPI = map[int]bool{
 	http.StatusUnsupportedMediaType: true, http.StatusNotImplemented: true,
 }
 
-// Referrers lists the manifests that refer to one, and says whether the registry keeps the list
-// itself: else, a tag has it, which clients maintain.
+// Referrers lists the manifests that refer to one. keeps says that the registry keeps the list itself.
+// Else a tag has it, which clients maintain.
 func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
 	if !r.noReferrers.Load() {
 		all, keeps, err = r.askReferrers(ctx, subject)

@@ -139,8 +139,8 @@ func (sel *Selection) settleRepositories() error {
 	return nil
 }
 
-// checkPlugins refuses, without a request, the name of an official plugin alone. What is meant by
-// another name, the indexes tell.
+// checkPlugins refuses an official plugin's name without its repository. That takes no request. For
+// other plugins, the indexes are needed.
 func (sel *Selection) checkPlugins() error {
 	for _, key := range slices.Concat(sel.Plugins, sel.Exclude) {
 		if meant, ok := agent.OfficialPlugin(sel.Version, key.Name); ok && key.Repository == "" && names(sel.Repositories, meant.Repository) {

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// bringRoots has Mozilla's authorities be trusted where the system has none, such as an
-// image with nothing but this program. The package fallback would parse them at every start,
-// and also where somebody names others.
+// bringRoots trusts Mozilla's authorities if the system has none, such as an image with nothing but
+// this program. The package fallback would parse them at every start, even if the user names others.
 var bringRoots = sync.OnceFunc(func() {
 	if os.Getenv("SSL_CERT_FILE") != "" || os.Getenv("SSL_CERT_DIR") != "" {
 		return

@@ -187,7 +187,7 @@ func runGitLabJob(ts *testscript.TestScript, neg bool, args []string) {
 	wantCode(ts, args[0], runShell(ts, env, []string{"bash", "-e", "-o", "pipefail"}, strings.Join(slices.Concat(run.BeforeScript, run.Script), "\n")))
 }
 
-// runShell runs a script with an environment of its own, and returns its exit code.
+// runShell runs a script with an environment, and returns its exit code.
 func runShell(ts *testscript.TestScript, env variables, shell []string, script string) int {
 	before := variables{}
 	for name, value := range env {
@@ -225,9 +225,9 @@ func readYAML(ts *testscript.TestScript, file string, to any) {
 	ts.Check(yaml.Unmarshal(data, to))
 }
 
-// startComments starts a server at $COMMENTS, with a certificate of $CA's authority, that takes comments as
-// GitHub and GitLab do: of each request, it writes a file DIR/N with method, path, headers that have a token,
-// and the body.
+// startComments starts a server at $COMMENTS that takes comments as GitHub and GitLab do. Its certificate
+// is from $CA's authority. For each request, it writes a file DIR/N: the method, the path, headers with a
+// token, and the body.
 func startComments(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: comments DIR")

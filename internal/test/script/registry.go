@@ -139,8 +139,8 @@ func pushAgentImage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(remote.WriteIndex(ref, index))
 }
 
-// attach attaches a text to what a tag names: as a referrer of a type, or, with the end of a tag, as
-// cosign does.
+// attach attaches a text to what a tag names, as a referrer of a type. With the end of a tag in its
+// place, it does so as cosign does.
 func attach(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: attach REGISTRY/PATH:TAG TYPE|.sig TEXT")
