@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
@@ -34,11 +35,16 @@ func helpOf(c *cobra.Command) string {
 	if details != "" {
 		text += "\n" + details + "\n"
 	}
-	text += "\nFlags:\n" + c.LocalFlags().FlagUsagesWrapped(helpWidth)
+	text += "\nFlags:\n" + FlagUsages(c.LocalFlags(), helpWidth)
 	if c.HasAvailableInheritedFlags() {
-		text += "\nGlobal Flags:\n" + c.InheritedFlags().FlagUsagesWrapped(helpWidth)
+		text += "\nGlobal Flags:\n" + FlagUsages(c.InheritedFlags(), helpWidth)
 	}
-	return padding.ReplaceAllLiteralString(optionalValue.ReplaceAllString(text, "[$1]"), "\n")
+	return padding.ReplaceAllLiteralString(text, "\n")
+}
+
+// FlagUsages lists flags for help and man pages, wrapped at so many columns; 0 wraps nothing.
+func FlagUsages(flags *pflag.FlagSet, columns int) string {
+	return optionalValue.ReplaceAllString(flags.FlagUsagesWrapped(columns), "[$1]")
 }
 
 // What pflag writes after a flag whose value may be left out, and before a line break.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/cmd"
 )
 
 // pages returns a man page for each command, by file name.
@@ -111,7 +113,7 @@ func options(b *bytes.Buffer, title string, flags *pflag.FlagSet) {
 		return
 	}
 	fmt.Fprintf(b, ".SH %s\n", title)
-	for line := range strings.Lines(flags.FlagUsages()) {
+	for line := range strings.Lines(cmd.FlagUsages(flags, 0)) {
 		flag, usage, ok := strings.Cut(strings.TrimSpace(line), "   ")
 		if !ok {
 			fmt.Fprintf(b, "%s\n", roff(flag))

@@ -16,6 +16,8 @@ func TestPage(t *testing.T) {
 	}
 	c.Flags().Bool("quiet", false, "say nothing")
 	c.Flags().String("to", "", "write to `DIR`")
+	c.Flags().String("image", "", "take the image, or `=REFERENCE`")
+	c.Flags().Lookup("image").NoOptDefVal = "default"
 	c.Example = "  carry 'a^b' `~/c`"
 	got := string(page(c, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)))
 	for _, want := range []string{
@@ -24,6 +26,7 @@ func TestPage(t *testing.T) {
 		".nf\n    kept  as it is\n.fi\n",
 		".TP\n\\fB\\-\\-quiet\\fR\nsay nothing\n",
 		".TP\n\\fB\\-\\-to DIR\\fR\nwrite to DIR\n",
+		".TP\n\\fB\\-\\-image[=REFERENCE]\\fR\ntake the image, or =REFERENCE\n",
 		"  carry \\(aqa\\(hab\\(aq \\(ga\\(ti/c\\(ga\n",
 	} {
 		if !strings.Contains(got, want) {
