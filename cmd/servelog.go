@@ -92,11 +92,17 @@ func field(text string) string {
 
 // changed logs what is served from now on, or not any more.
 func (l *serverLog) changed(c serve.Change) {
-	tag, source := tameName(c.Tag), tameName(c.Source)
+	tag, source, inPlaceOf := tameName(c.Tag), tameName(c.Source), tameName(c.InPlaceOf)
 	switch {
 	case l.quiet:
 	case l.json != nil:
-		l.json.Info(string(c.Event), "version", tag, "source", source)
+		attrs := []any{"version", tag, "source", source}
+		if inPlaceOf != "" {
+			attrs = append(attrs, "inPlaceOf", inPlaceOf)
+		}
+		l.json.Info(string(c.Event), attrs...)
+	case inPlaceOf != "":
+		_, _ = fmt.Fprintf(l.out, "botkube-mirror: serving %s from %s in place of %s\n", tag, source, inPlaceOf)
 	default:
 		text := map[serve.Event]string{serve.Added: "serving %s from %s", serve.Replaced: "serving %s from %s, which was replaced", serve.Removed: "%s ends: %s was removed"}
 		_, _ = io.WriteString(l.out, "botkube-mirror: "+fmt.Sprintf(text[c.Event], tag, source)+"\n")

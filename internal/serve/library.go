@@ -223,6 +223,8 @@ type Change struct {
 	Tag   string
 	// Source is where it is, or was.
 	Source string
+	// InPlaceOf is what was in Source before, if that is another version.
+	InPlaceOf string
 
 	before *version
 }
@@ -326,7 +328,7 @@ func (l *Library) remove(there []form.Source, atOnce bool) (changes []Change) {
 			continue
 		}
 		if s.version != nil {
-			changes = append(changes, Change{Removed, s.version.Tag, path, s.version})
+			changes = append(changes, Change{Event: Removed, Tag: s.version.Tag, Source: path, before: s.version})
 		}
 		delete(l.sources, path)
 	}
@@ -360,9 +362,12 @@ func (l *Library) lookAt(ctx context.Context, s *source, src form.Source, atOnce
 	if err := l.take(s, v, err); err != nil || s.failed != nil {
 		return nil, true
 	}
-	change = &Change{Added, s.version.Tag, src.Path, before}
+	change = &Change{Event: Added, Tag: s.version.Tag, Source: src.Path, before: before}
 	if before != nil {
 		change.Event = Replaced
+		if before.Tag != change.Tag {
+			change.InPlaceOf = before.Tag
+		}
 	}
 	return change, false
 }
