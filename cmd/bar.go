@@ -16,8 +16,8 @@ import (
 const (
 	// leastColumns is how wide a terminal must be for a bar with its most important figures.
 	leastColumns = 30
-	// leastBar is the divisor for the bar itself: it has at least a sixth of the terminal. besideBar is
-	// how wide the percentage and blanks are.
+	// leastBar is the divisor for the bar itself: it has at least a sixth of the terminal.
+	// besideBar is how wide the percentage and blanks are.
 	leastBar  = 6
 	besideBar = 13
 	// barSteps is in how many steps the bar moves.
@@ -69,8 +69,8 @@ func (b *bar) draw(m *meter) {
 	if b.measured {
 		_ = b.bar.Set64(min(int64(float64(m.done)/float64(m.total)*barSteps), barSteps-1)) // at the end, the bar goes
 	}
-	// The cursor goes to the beginning of the line. So the terminal's ^C stays on it, and nothing is left
-	// of a line that a narrower terminal breaks.
+	// The cursor goes to the beginning of the line. So the terminal's ^C stays on it, and nothing
+	// is left of a line that a narrower terminal breaks.
 	b.write(eraseBelow + "\r")
 }
 

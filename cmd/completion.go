@@ -116,8 +116,8 @@ func (g *global) isCompletion(c *cobra.Command) bool {
 	return script || c.Name() == cobra.ShellCompRequestCmd
 }
 
-// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is in
-// the line, such as $(COMMAND). They also complete values with @, :, = and commas in them.
+// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is
+// in the line, such as $(COMMAND). They also complete values with @, :, = and commas in them.
 //
 //go:embed completion
 var scripts embed.FS

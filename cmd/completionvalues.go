@@ -47,8 +47,8 @@ type offer struct {
 // patience bounds how long a person waits for values.
 const patience = 2 * time.Second
 
-// complete asks a completer within the time that people have. It tells nothing of what is wrong: the
-// command will, once it is run.
+// complete asks a completer within the time that people have. It tells nothing of what is wrong:
+// the command will, once it is run.
 func (g *global) complete(c *cobra.Command, args []string, typed string, by completer) ([]cobra.Completion, cobra.ShellCompDirective) {
 	_ = g.fromEnvironment(c.Flags())
 	_ = g.fromFile(c)
@@ -64,8 +64,8 @@ func (g *global) complete(c *cobra.Command, args []string, typed string, by comp
 	}
 }
 
-// tell returns the values that begin with what is typed and need no quotes. What ends in a separator
-// goes on.
+// tell returns the values that begin with what is typed and need no quotes. What ends in a
+// separator goes on.
 func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.ShellCompDirective) {
 	for _, v := range o.values {
 		value, description, _ := strings.Cut(v, "\t")
@@ -87,8 +87,8 @@ func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.Sh
 	return slices.Compact(values), directive
 }
 
-// isPlain reports whether a word means itself in every shell, and is no flag. Names come from indexes,
-// mirrors and registries, too.
+// isPlain reports whether a word means itself in every shell, and is no flag. Names come from
+// indexes, mirrors and registries, too.
 func isPlain(word string) bool {
 	return word != "" && !strings.ContainsAny(word[:1], "-:=@,+%") && !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:=@,+%", r)
@@ -101,7 +101,8 @@ func oneOf(values ...string) completer {
 	return func(*asked) offer { return offer{values: values, sorted: true} }
 }
 
-// commaList completes the last of several values with commas between them, each of which is offered once.
+// commaList completes the last of several values with commas between them, each of which is offered
+// once.
 func commaList(one completer) completer {
 	return func(a *asked) offer {
 		n := strings.LastIndex(a.typed, ",") + 1
@@ -142,8 +143,8 @@ func (a *asked) after(n int, by completer) offer {
 // anyFile leaves it to the shell, which also knows ~ and variables.
 func (a *asked) anyFile() offer { return offer{files: true} }
 
-// files offers directories and files with some endings. The shell offers all files if there are none,
-// or if a name needs quotes, which the shell does better.
+// files offers directories and files with some endings. The shell offers all files if there are
+// none, or if a name needs quotes, which the shell does better.
 func (a *asked) files(endings ...string) offer {
 	paths := a.paths(endings...)
 	if !slices.ContainsFunc(paths, func(p string) bool { return !isPlain(p) }) {
@@ -273,7 +274,8 @@ func (a *asked) network() needs {
 	return needs{transfer: t, registry: &r}
 }
 
-// known returns the plugins of the mirror that is read, or of the lock, or else those of [asked.upstream].
+// known returns the plugins of the mirror that is read, or of the lock, or else those of
+// [asked.upstream].
 func (a *asked) known() []mirror.KnownPlugin {
 	target, _ := a.c.Flags().GetString("lock")
 	// The argument of the command lock is an output.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// mostMarkdown bounds a difference in Markdown, in bytes. A comment on GitHub has at most 65,536
-	// characters, and a script that posts it may add some.
+	// mostMarkdown bounds a difference in Markdown, in bytes. A comment on GitHub has at most
+	// 65,536 characters, and a script that posts it may add some.
 	mostMarkdown = 60_000
 	// mostShown is how many rows of a table are shown before they are folded.
 	mostShown = 15
@@ -47,8 +47,8 @@ func about(subjects ...lock.Subject) func(lock.Difference) bool {
 	return func(d lock.Difference) bool { return slices.Contains(subjects, d.Subject) }
 }
 
-// diffMarkdown words what changed as a comment on a merge request: the verdict, then tables. What comes
-// from outside stands in code spans, where no markup and no mention of a user counts.
+// diffMarkdown words what changed as a comment on a merge request: the verdict, then tables. What
+// comes from outside stands in code spans, where no markup and no mention of a user counts.
 func diffMarkdown(d *mirror.Diffed) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "### Botkube plugins: %s\n\n%s → %s\n", diffVerdict(d), code(form.SourceName(d.A.Target)), code(form.SourceName(d.B.Target)))
@@ -143,8 +143,8 @@ func writeUnverified(out *strings.Builder, urls []string) (left int) {
 	return left
 }
 
-// take writes a table of the differences that belong to it. It returns the others, and how many rows did
-// not fit.
+// take writes a table of the differences that belong to it. It returns the others, and how many
+// rows did not fit.
 func (t markdownTable) take(out *strings.Builder, from []lock.Difference) (others []lock.Difference, left int) {
 	var all []lock.Difference
 	for _, d := range from {

@@ -84,5 +84,6 @@ var githubStyle = foldStyle{
 	},
 }
 
-// githubData escapes the data of a workflow command (actions/toolkit, core/src/command.ts, escapeData).
+// githubData escapes the data of a workflow command (actions/toolkit, core/src/command.ts,
+// escapeData).
 var githubData = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")

@@ -14,15 +14,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// meter adds up what a run moves, and of what it knows that there is to move. Before the first plan,
-// it has the traffic only.
+// meter adds up what a run moves, and of what it knows that there is to move. Before the first
+// plan, it has the traffic only.
 type meter struct {
 	activity mirror.Activity
 	// subject is the output that is written, or empty.
 	subject string
 	began   time.Time
-	// total is how many bytes there are, or -1; done is how many are done. moved are those of done that
-	// moved in this run, the others were there.
+	// total is how many bytes there are, or -1; done is how many are done. moved are those of done
+	// that moved in this run, the others were there.
 	total, done, moved  int64
 	files, moving, kept int // planned; done, of which bytes moved; done without
 	under               map[string]*flight
@@ -343,8 +343,8 @@ func (s sum) String() string {
 // seconds is a duration as people read it.
 func seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
-// shortName is the last part of a URL, a path or a reference: a digest, or the name of a file without
-// what the names of all plugins have.
+// shortName is the last part of a URL, a path or a reference: a digest, or the name of a file
+// without what the names of all plugins have.
 func shortName(subject string) string {
 	source, _, _ := strings.Cut(agent.Redact(subject), "?")
 	name := path.Base(source)

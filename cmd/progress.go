@@ -26,11 +26,11 @@ type progress struct {
 	folds   *folds       // of a CI system that folds its log
 	traffic *transfer.Traffic
 	meter   *meter
-	// lines says that lines are written without an event: while something moves, while nothing does,
-	// and in the end.
+	// lines says that lines are written without an event: while something moves, while nothing
+	// does, and in the end.
 	lines bool
-	// told is when the last of them was written, and what had moved by then. tellIdle is after how long
-	// without a move it is time for the next.
+	// told is when the last of them was written, and what had moved by then. tellIdle is after how
+	// long without a move it is time for the next.
 	told struct {
 		at    time.Time
 		moved int64
@@ -53,7 +53,8 @@ func (g *global) progress() *progress {
 	return p
 }
 
-// events is [global.progress] for a server: it waits for clients, and says nothing without an event.
+// events is [global.progress] for a server: it waits for clients, and says nothing without an
+// event.
 func (g *global) events() *progress {
 	p := &progress{
 		out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose, traffic: &transfer.Traffic{}, lines: !g.quiet && !g.noProgress, tellIdle: everyLine,

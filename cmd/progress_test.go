@@ -318,7 +318,8 @@ func TestBarIsDrawn(t *testing.T) {
 	}
 }
 
-// TestMeterCountsWhatBegan has a file begin before the plan is made, and a directory written beside.
+// TestMeterCountsWhatBegan has a file begin before the plan is made, and a directory written
+// beside.
 func TestMeterCountsWhatBegan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeter(&transfer.Traffic{})

@@ -64,9 +64,9 @@ func oneLine(text string) string {
 	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
 }
 
-// tame returns a text that is safe to show on a terminal, and in the log of a CI system. Names, tags
-// and errors come from outside: control characters, those that reorder text, and what would command
-// the CI system are escaped. Line breaks and tabs stay.
+// tame returns a text that is safe to show on a terminal, and in the log of a CI system. Names,
+// tags and errors come from outside: control characters, those that reorder text, and what would
+// command the CI system are escaped. Line breaks and tabs stay.
 func tame(text string) string { return uncommanding(written(text, "\n\t")) }
 
 // uncommanding escapes what GitHub's runner takes for a command where a line begins: ::NAME::
@@ -86,8 +86,8 @@ func uncommanding(text string) string {
 	return out.String()
 }
 
-// command is the beginning of a command of GitHub, Azure and TeamCity, which may stand anywhere in a
-// line: ##[NAME], ##vso[NAME] (actions/runner, ActionCommand.TryParse).
+// command is the beginning of a command of GitHub, Azure and TeamCity, which may stand anywhere in
+// a line: ##[NAME], ##vso[NAME] (actions/runner, ActionCommand.TryParse).
 var command = lazyregexp.New(`##[a-z]*\[`)
 
 // jsonWriter passes on documents in JSON that hold no [command]: the escape means the same.

@@ -114,8 +114,8 @@ func (g *global) storeDir() (string, error) {
 	return filepath.Join(cache, "botkube-mirror"), nil
 }
 
-// openExistingStore is [global.openStore] for a command that makes no store. With look, the store is
-// only read.
+// openExistingStore is [global.openStore] for a command that makes no store. With look, the store
+// is only read.
 func (g *global) openExistingStore(look bool) (*store.Store, error) {
 	dir, err := g.storeDir()
 	if err != nil {

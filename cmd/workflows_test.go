@@ -17,8 +17,9 @@ import (
 // comment; an action of this repository, by a tag in what users copy; an image by its digest.
 var pinned = regexp.MustCompile(`^(\./\S+|botkube-mirror/botkube-mirror/\S+@v1\.2\.3|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\S+:\S+@sha256:[0-9a-f]{64})$`)
 
-// TestWorkflows checks what actionlint does not know, also in the workflow that users copy: digests,
-// bounds and rights. A script has no expression in it, because a value would become code there.
+// TestWorkflows checks what actionlint does not know, also in the workflow that users copy:
+// digests, bounds and rights. A script has no expression in it, because a value would become code
+// there.
 func TestWorkflows(t *testing.T) {
 	var files []string
 	for _, pattern := range []string{"../.github/workflows/*.yml", "../.github/actions/*/action.yml", "../docs/ci/github.yml"} {
@@ -133,7 +134,8 @@ func TestDependabot(t *testing.T) {
 	}
 }
 
-// TestGitLabScripts wants the scripts in GitLab's jobs to be those of the actions. -update writes them.
+// TestGitLabScripts wants the scripts in GitLab's jobs to be those of the actions. -update writes
+// them.
 func TestGitLabScripts(t *testing.T) {
 	const file = "../docs/ci/gitlab.yml"
 	got := read(t, file)
@@ -165,7 +167,8 @@ func TestGitLabScripts(t *testing.T) {
 	}
 }
 
-// TestRenovate wants the regular expressions for Renovate to find versions and checksums in the examples.
+// TestRenovate wants the regular expressions for Renovate to find versions and checksums in the
+// examples.
 func TestRenovate(t *testing.T) {
 	var config struct {
 		CustomManagers []struct {

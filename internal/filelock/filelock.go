@@ -59,8 +59,8 @@ func TryFile(root *os.Root, name string) (*Lock, error) {
 	}
 }
 
-// IsHeld reports whether another process or goroutine holds the lock of [TryFile]. It leaves the file
-// as it is, or absent.
+// IsHeld reports whether another process or goroutine holds the lock of [TryFile]. It leaves the
+// file as it is, or absent.
 func IsHeld(root *os.Root, name string) bool {
 	if _, err := disk.StatRegular(root, name); err != nil {
 		return false

@@ -30,7 +30,8 @@ func Deployment(name, version string, nodes []agent.Platform, l *lock.Lock) (*de
 	return o, nil
 }
 
-// Unmirrored returns the repositories of a Botkube version, and of values, that a lock does not have.
+// Unmirrored returns the repositories of a Botkube version, and of values, that a lock does not
+// have.
 func Unmirrored(version string, l *lock.Lock, configured map[string]agent.Repository) []string {
 	absent := map[string]bool{}
 	for name := range configured {

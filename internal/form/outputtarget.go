@@ -96,8 +96,8 @@ const (
 // looksLikePrefix takes a word; a single letter is a drive of Windows.
 var looksLikePrefix = lazyregexp.New(`^[a-z][a-z-]+$`)
 
-// inRegistry takes HOST/PATH with an optional tag or digest. hasHost tells HOST from a directory by a
-// dot or a port.
+// inRegistry takes HOST/PATH with an optional tag or digest. hasHost tells HOST from a directory by
+// a dot or a port.
 var (
 	inRegistry = lazyregexp.New(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d+)?/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(:[\w][\w.-]*)?(@sha256:[0-9a-f]+)?$`)
 	hasHost    = lazyregexp.New(`^([^/]*[.:][^/]*|localhost)/`)
@@ -125,7 +125,8 @@ func RegistryMeant(target string) (reference string, scheme bool) {
 	return "", false
 }
 
-// WithoutUser leaves out of a reference what stands before the host: a user, and a password perhaps.
+// WithoutUser leaves out of a reference what stands before the host: a user, and a password
+// perhaps.
 func WithoutUser(reference string) string {
 	digest := ""
 	if at := strings.LastIndex(reference, "@sha256:"); at >= 0 {

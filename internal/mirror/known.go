@@ -51,9 +51,9 @@ func KnownOfficial(version string) (all []KnownPlugin) {
 	return all
 }
 
-// KnownUpstream returns the plugins of the indexes that a store remembers, and their Botkube versions.
-// dir is the store's. It asks no server, and writes nothing. An index at the URL of a wanted repository
-// goes before others of its name. Without wanted ones, all names count.
+// KnownUpstream returns the plugins of the indexes that a store remembers, and their Botkube
+// versions. dir is the store's. It asks no server, and writes nothing. An index at the URL of a
+// wanted repository goes before others of its name. Without wanted ones, all names count.
 func KnownUpstream(dir string, wanted []agent.Repository) (plugins []KnownPlugin, versions []string) {
 	remembered, err := store.RememberedIndexes(dir)
 	if err != nil {

@@ -36,8 +36,8 @@ type EventKind string
 const (
 	// EventPlanned opens an activity: Total is the sum of the known sizes, in bytes.
 	EventPlanned EventKind = "planned"
-	// EventProgress tells of bytes of an artifact, an output or a mirror. If it has no subject, they
-	// are of no activity: something moves.
+	// EventProgress tells of bytes of an artifact, an output or a mirror. If it has no subject,
+	// they are of no activity: something moves.
 	EventProgress EventKind = "progress"
 	// EventStarted, EventResumed, EventRetrying, EventRestarted, EventFetched, EventReused and
 	// EventFailed are about one artifact.

@@ -44,8 +44,8 @@ func (d *destination) String() string { return d.reference(d.tags[0]) }
 
 func (d *destination) reference(t tag) string { return d.name.String() + ":" + t.name }
 
-// has reports whether a tag has a digest. If it has, everything that the manifest names is there, too:
-// a registry takes no manifest before that.
+// has reports whether a tag has a digest. If it has, everything that the manifest names is there,
+// too: a registry takes no manifest before that.
 func (d *destination) has(digest lock.SHA256) bool {
 	return slices.ContainsFunc(d.tags, func(t tag) bool { return t.has(digest) })
 }
@@ -156,8 +156,8 @@ func (p *push) inTheWay(to *destination, err error) error {
 	return nil
 }
 
-// ask finds out what a part's tags have. If one has nothing yet, or something else, ask also finds out
-// whether the part can be pushed.
+// ask finds out what a part's tags have. If one has nothing yet, or something else, ask also finds
+// out whether the part can be pushed.
 func (p *push) ask(ctx context.Context, to *destination) (err error) {
 	if to.repo, err = p.Registry.Repository(ctx, to.name, true); err != nil {
 		return err

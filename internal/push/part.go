@@ -168,8 +168,8 @@ func AgentTag(l *lock.Lock) string {
 	return ref.Tag()
 }
 
-// HasAgentDigest reports whether a push of the lock's agent image brings a digest to its repository. It
-// may be that of upstream's index, or of a manifest.
+// HasAgentDigest reports whether a push of the lock's agent image brings a digest to its
+// repository. It may be that of upstream's index, or of a manifest.
 func HasAgentDigest(l *lock.Lock, digest string) bool {
 	im := l.AgentImage
 	if im == nil {

@@ -91,12 +91,13 @@ type PartResult struct {
 	UploadedBytes int64 `json:"uploadedBytes"`
 	// MountOnly are the platforms whose image has no program to seed a volume.
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
-	// ToSend and There are what a dry run finds out of the blobs, unless Unknown says why it cannot.
+	// ToSend and There are what a dry run finds out of the blobs, unless Unknown says why it
+	// cannot.
 	ToSend  *Amount `json:"toSend,omitempty"`
 	There   *Amount `json:"there,omitempty"`
 	Unknown string  `json:"unknown,omitempty"`
-	// Referrers are signatures, SBOMs and whatever else refers to a manifest of the part, if the source
-	// is in a registry. ReferrersUnknown says why they are not known.
+	// Referrers are signatures, SBOMs and whatever else refers to a manifest of the part, if the
+	// source is in a registry. ReferrersUnknown says why they are not known.
 	Referrers        []ReferrerResult `json:"referrers,omitempty"`
 	ReferrersUnknown string           `json:"referrersUnknown,omitempty"`
 	// OwnIndex says that the index of an image is not upstream's, because the source has not all
@@ -226,10 +227,10 @@ func (p *push) choose() (absent []Part) {
 	return absent
 }
 
-// tagsOf returns the tags of a part, so that charts, Helm and the command values find it. The agent's
-// image keeps its tag, and a chart has its version. The watcher's image has the Botkube version,
-// because upstream's tag is the same in many of them. The rest gets the tags that the user names, or
-// the Botkube version.
+// tagsOf returns the tags of a part, so that charts, Helm and the command values find it. The
+// agent's image keeps its tag, and a chart has its version. The watcher's image has the Botkube
+// version, because upstream's tag is the same in many of them. The rest gets the tags that the user
+// names, or the Botkube version.
 func (p *push) tagsOf(part Part) []string {
 	switch part {
 	case AgentImage:

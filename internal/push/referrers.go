@@ -63,8 +63,8 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	if part == Image {
 		tag = cmp.Or(p.Origin.Tag, p.bundle.Tag)
 	}
-	// A chart that goes elsewhere here may be where it is unless told otherwise there. Registries refuse
-	// what does not exist.
+	// A chart that goes elsewhere here may be where it is unless told otherwise there. Registries
+	// refuse what does not exist.
 	var refused error
 	for _, path := range slices.Compact([]string{p.options.path(part), kinds[part].path}) {
 		name, err := below(prefix, path)
@@ -89,8 +89,8 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	return repo, tagged, refused
 }
 
-// copyReferrers copies the referrers of a part from the source's registry to the other one. It returns
-// how many bytes it sent.
+// copyReferrers copies the referrers of a part from the source's registry to the other one. It
+// returns how many bytes it sent.
 func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult) (sent int64, err error) {
 	to := p.destinations[part]
 	if p.Origin == nil || slices.Contains(p.options.Skip, Referrers) || to.refused {

@@ -34,8 +34,8 @@ type gap struct {
 	bundle, image lock.SHA256
 }
 
-// registryHost serves a registry in memory, with the API for referrers or without. Answer may answer
-// in its place, before or after.
+// registryHost serves a registry in memory, with the API for referrers or without. Answer may
+// answer in its place, before or after.
 func registryHost(t *testing.T, api bool, answer func(http.Handler, http.ResponseWriter, *http.Request) bool) string {
 	t.Helper()
 	reg := memory.New(memory.Logger(log.New(io.Discard, "", 0)), memory.WithReferrersSupport(api))
@@ -100,8 +100,8 @@ func (g *gap) open(host, path string, push bool) *registry.Repository {
 	return nil
 }
 
-// attach puts a manifest with layers into a repository: one that refers to a subject, or, with a tag,
-// one as cosign makes it. A layer TEXT=SIGNATURE has a signature beside its text.
+// attach puts a manifest with layers into a repository: one that refers to a subject, or, with a
+// tag, one as cosign makes it. A layer TEXT=SIGNATURE has a signature beside its text.
 func (g *gap) attach(path string, subject lock.SHA256, tag string, layers ...string) lock.SHA256 {
 	g.t.Helper()
 	repo := g.open(g.near, path, true)
@@ -193,8 +193,8 @@ func changes(r *Result) (sent int) {
 	return sent
 }
 
-// TestReferrers has what refers to a part, and to that, travel along, between registries that keep lists of it
-// and those that do not.
+// TestReferrers has what refers to a part, and to that, travel along, between registries that keep
+// lists of it and those that do not.
 func TestReferrers(t *testing.T) {
 	t.Parallel()
 	for _, api := range []struct{ near, far bool }{{false, false}, {true, false}, {false, true}, {true, true}} {

@@ -25,8 +25,8 @@ import (
 var cosignTags = []string{".sig", ".att", ".sbom"}
 
 // maxReferrerBytes bounds what the referrers of a part consist of: SBOMs have megabytes.
-// maxReferrerManifests bounds their manifests in bytes, which are kept in memory, and maxReferrerBlobs
-// the blobs of one.
+// maxReferrerManifests bounds their manifests in bytes, which are kept in memory, and
+// maxReferrerBlobs the blobs of one.
 const (
 	maxReferrerBytes     = 4 << 30
 	maxReferrerManifests = 64 << 20
@@ -59,7 +59,8 @@ type referred struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
-	// Annotations of a layer of cosign's have the signature: what is signed is the same for each key.
+	// Annotations of a layer of cosign's have the signature: what is signed is the same for each
+	// key.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 

@@ -19,8 +19,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
-// TestPageInBrowser has Chromium say what a person sees of a page, as wide as a phone and as a desktop,
-// in light and in darkness.
+// TestPageInBrowser has Chromium say what a person sees of a page, as wide as a phone and as a
+// desktop, in light and in darkness.
 func TestPageInBrowser(t *testing.T) {
 	tier.SkipUnlessThorough(t)
 	w := newWorld(t, "binary", "tool")

@@ -33,7 +33,8 @@ type reread struct {
 	reported string
 }
 
-// refresh calls load if that was not called lately. If it fails, it reports what that means, and why.
+// refresh calls load if that was not called lately. If it fails, it reports what that means, and
+// why.
 func (r *reread) refresh(failure string, load func() error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -24,7 +24,8 @@ const (
 	spareFiles = 32
 	// monitorConnections bounds those to the address of the metrics.
 	monitorConnections = 64
-	// A client that takes less than slowBytes within slowWindow may lose its connection to another one.
+	// A client that takes less than slowBytes within slowWindow may lose its connection to another
+	// one.
 	slowWindow = 10 * time.Second
 	slowBytes  = 10 << 10
 	// firstRequestTimeout is how long a new connection is safe from being closed for
@@ -172,9 +173,9 @@ func (c *connections) await() {
 	c.freed.Wait()
 }
 
-// dropSlow closes the connection whose client took the least, if that was next to nothing for a while.
-// If an address is given, the connection must be from there. Clients are measured from the first call
-// on, which is when there is no room. c is locked.
+// dropSlow closes the connection whose client took the least, if that was next to nothing for a
+// while. If an address is given, the connection must be from there. Clients are measured from the
+// first call on, which is when there is no room. c is locked.
 func (c *connections) dropSlow(address string) bool {
 	var slowest *stallTimeoutConn
 	least := int64(slowBytes)

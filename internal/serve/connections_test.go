@@ -332,8 +332,8 @@ func drip(t *testing.T, address, path string) {
 	}()
 }
 
-// TestDrippingClients wants a client that takes next to nothing to be dropped for another one, and one
-// that takes more to be left.
+// TestDrippingClients wants a client that takes next to nothing to be dropped for another one, and
+// one that takes more to be left.
 func TestDrippingClients(t *testing.T) {
 	w := newWorld(t, strings.Repeat("0123456789abcdef", 4<<20), "tool")
 	server, address := listening(t, w, 2, 2, 2)

@@ -208,7 +208,8 @@ func TestChangedWhileSent(t *testing.T) {
 	}
 }
 
-// TestRenamedWhileSent renames and removes a file in the middle of a download, which comes to its end.
+// TestRenamedWhileSent renames and removes a file in the middle of a download, which comes to its
+// end.
 func TestRenamedWhileSent(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file can neither be renamed nor removed there")

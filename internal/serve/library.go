@@ -57,7 +57,8 @@ type Library struct {
 	problem func(error)
 	served  *form.Served
 	sources map[string]*source
-	// failed is the problem with the target as a whole at the last look, reported the last that was reported.
+	// failed is the problem with the target as a whole at the last look, reported the last that was
+	// reported.
 	failed, reported string
 }
 
@@ -84,8 +85,8 @@ func (s *source) isOther() bool {
 }
 
 const (
-	// firstWait and maxWait bound the time after which a source is opened once more. What it lacks may
-	// have come without a change of the files that are looked at.
+	// firstWait and maxWait bound the time after which a source is opened once more. What it lacks
+	// may have come without a change of the files that are looked at.
 	firstWait = 2 * time.Second
 	maxWait   = time.Minute
 )

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// samples reads the text format of Prometheus, and wants every metric to be described before it. The
-// acceptance suite reads it with Prometheus' own parser.
+// samples reads the text format of Prometheus, and wants every metric to be described before it.
+// The acceptance suite reads it with Prometheus' own parser.
 func samples(t *testing.T, text string) map[string]string {
 	t.Helper()
 	line := regexp.MustCompile(`^(botkube_mirror_[a-z_]+)(\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? ([0-9]+)$`)

@@ -40,8 +40,8 @@ func (h *Handler) addPages(c *catalog) {
 	})
 }
 
-// withSlash is in the place of a directory that was asked for without its slash: relative URLs on its
-// page would lead astray.
+// withSlash is in the place of a directory that was asked for without its slash: relative URLs on
+// its page would lead astray.
 func withSlash(name string) *place {
 	to := &url.URL{Path: name + "/"} // relative: a proxy may have removed a prefix
 	return &place{answer: func(w http.ResponseWriter, _ *http.Request) {

@@ -17,7 +17,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Passwords are those of a file that htpasswd writes, with bcrypt. The file is read again when it changes.
+// Passwords are those of a file that htpasswd writes, with bcrypt. The file is read again when it
+// changes.
 type Passwords struct {
 	file string
 	reread
@@ -34,8 +35,9 @@ type Passwords struct {
 
 	// compare is [bcrypt.CompareHashAndPassword], except in tests.
 	compare func(hash, password []byte) error
-	// turn is held by who compares a hash: strangers take one processor at most. Before it, a client
-	// holds that of its address, so that a crowd at one address does not keep the others waiting.
+	// turn is held by who compares a hash: strangers take one processor at most. Before it, a
+	// client holds that of its address, so that a crowd at one address does not keep the others
+	// waiting.
 	turn   chan struct{}
 	turnOf map[string]*addressTurn
 }
@@ -54,8 +56,8 @@ const (
 	htpasswd = "write the file with htpasswd -B: htpasswd -cB FILE USER"
 )
 
-// LoadPasswords reads a file of passwords. If it cannot be used later, it calls problem and goes on with
-// the last good one.
+// LoadPasswords reads a file of passwords. If it cannot be used later, it calls problem and goes on
+// with the last good one.
 func LoadPasswords(file string, problem func(error)) (*Passwords, error) {
 	p := &Passwords{file: file, reread: reread{problem: problem}, key: make([]byte, sha256.Size)}
 	p.compare, p.turn, p.turnOf = bcrypt.CompareHashAndPassword, make(chan struct{}, 1), map[string]*addressTurn{}
@@ -83,7 +85,8 @@ func (p *Passwords) load() error {
 	return nil
 }
 
-// parseHtpasswd returns the hashes of a file by user. Its errors name lines, and nothing of what is in them.
+// parseHtpasswd returns the hashes of a file by user. Its errors name lines, and nothing of what is
+// in them.
 func parseHtpasswd(text string) (map[string][]byte, error) {
 	hashes := map[string][]byte{}
 	for i, line := range strings.Split(text, "\n") {
@@ -156,7 +159,8 @@ func (p *Passwords) isKnown(login [sha256.Size]byte) bool {
 	return p.right[login]
 }
 
-// await waits for the turn of a client to have a hash compared. It returns false if ctx is done before.
+// await waits for the turn of a client to have a hash compared. It returns false if ctx is done
+// before.
 func (p *Passwords) await(ctx context.Context, address string) (leave func(), ok bool) {
 	p.mu.Lock()
 	own := p.turnOf[address]

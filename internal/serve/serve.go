@@ -35,7 +35,8 @@ type Options struct {
 	Grace time.Duration
 	// Changed is called for every change of what is served. It may not be nil.
 	Changed func(Change)
-	// Connections bounds the open ones, ConnectionsOfAddress those from one address; 0 is the default.
+	// Connections bounds the open ones, ConnectionsOfAddress those from one address; 0 is the
+	// default.
 	Connections, ConnectionsOfAddress int
 	// Program is the version of this program.
 	Program string

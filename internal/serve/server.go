@@ -30,8 +30,8 @@ var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// Run answers requests until ctx is done, and then those that have begun. Monitoring is where metrics
-// are asked for, or nil.
+// Run answers requests until ctx is done, and then those that have begun. Monitoring is where
+// metrics are asked for, or nil.
 //
 // There is no HTTP/2: the agent gains nothing by it, and a client that reads
 // nothing of one of many streams cannot be told from one that is slow.

@@ -40,8 +40,8 @@ type stallTimeoutConn struct {
 }
 
 // took returns how many bytes the client took within a time. That is known once the time has passed
-// since the first call. It is not known if nothing is being sent, or if the last call is long ago: the
-// client may have been idle since. Only one caller may call it.
+// since the first call. It is not known if nothing is being sent, or if the last call is long ago:
+// the client may have been idle since. Only one caller may call it.
 func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
 	if !c.sending.Load() {
 		c.marked = time.Time{}

@@ -274,8 +274,8 @@ func unchanged(a, b fs.FileInfo) bool {
 	return unwritten(a, b) && disk.ChangedAt(a).Equal(disk.ChangedAt(b))
 }
 
-// unwritten reports whether a file was not written, as far as the time of its modification tells. It may
-// have been renamed or removed, which [unchanged] takes for a change: that cuts no download.
+// unwritten reports whether a file was not written, as far as the time of its modification tells.
+// It may have been renamed or removed, which [unchanged] takes for a change: that cuts no download.
 func unwritten(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

@@ -298,7 +298,8 @@ func TestRetiredAreBounded(t *testing.T) {
 	}
 }
 
-// TestNothingToServe wants a target without a version to be an error, and the one of a source to be told.
+// TestNothingToServe wants a target without a version to be an error, and the one of a source to be
+// told.
 func TestNothingToServe(t *testing.T) {
 	open := func(found ...form.Found) (*Library, string, error) {
 		var told []error

@@ -63,8 +63,8 @@ var otherNames = strings.NewReplacer(
 	"aarch64", "arm64", "armv8", "arm64", "macos", "darwin", "osx", "darwin",
 )
 
-// MeantPlatform parses a platform as [ParsePlatform] does, and in other spellings, too: linux-amd64,
-// linux/x86_64, amd64.
+// MeantPlatform parses a platform as [ParsePlatform] does, and in other spellings, too:
+// linux-amd64, linux/x86_64, amd64.
 func MeantPlatform(s string) (Platform, bool) {
 	s = otherNames.Replace(strings.ToLower(strings.TrimSpace(s)))
 	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("/-_: ", r) })

@@ -22,8 +22,8 @@ type PassedOver struct {
 // Effect says what comes of a setting that is not spelt right.
 type Effect int
 
-// The effects. The last two are for a key beside the right one, from which it differs in case only. If
-// one of them is spelt like the field in the agent's source, it wins. Else either may.
+// The effects. The last two are for a key beside the right one, from which it differs in case only.
+// If one of them is spelt like the field in the agent's source, it wins. Else either may.
 const (
 	NoEffect Effect = iota
 	Overridden
@@ -33,8 +33,8 @@ const (
 // PassedOver returns the settings of the configuration whose keys are not spelt right, sorted.
 func (c *Config) PassedOver() []PassedOver { return c.passedOver }
 
-// read returns a configuration in which of keys that differ in case only one is left. The agent reads
-// keys in any case, and of several the first in Go's order of maps, which changes
+// read returns a configuration in which of keys that differ in case only one is left. The agent
+// reads keys in any case, and of several the first in Go's order of maps, which changes
 // (mapstructure v1.5.0, decodeStructFromMap). Here it is the one that is spelt right.
 func read(document map[string]any) (map[string]any, []PassedOver) {
 	var r reading

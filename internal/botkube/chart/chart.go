@@ -49,8 +49,8 @@ type Values struct {
 	ImageTag string
 	// Communications are the groups of chat platforms, as configured.
 	Communications map[string]any
-	// PassedOver are Helm values that neither the chart nor the agent reads. Each is like one that it
-	// does read.
+	// PassedOver are Helm values that neither the chart nor the agent reads. Each is like one that
+	// it does read.
 	PassedOver []agent.PassedOver
 	// Notes are what a person should know of how the files were read.
 	Notes []string
@@ -162,7 +162,8 @@ const (
 	maxPassedOver = 1000
 )
 
-// passedOver returns the keys of values that the chart passes over, though they are like one that it has.
+// passedOver returns the keys of values that the chart passes over, though they are like one that
+// it has.
 func passedOver(given map[string]any) (found []agent.PassedOver) {
 	look := func(at string, values map[string]any, known []string) {
 		for _, key := range slices.Sorted(maps.Keys(values)) {

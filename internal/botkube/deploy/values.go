@@ -15,7 +15,8 @@ type Rendering struct{ documents []document }
 // YAML returns the documents with comments. The same options give the same bytes.
 func (r *Rendering) YAML() ([]byte, error) { return marshal(r.documents...) }
 
-// Quote has [Rendering.YAML] put strings in double quotes, where an escape means the character that it is for.
+// Quote has [Rendering.YAML] put strings in double quotes, where an escape means the character that
+// it is for.
 func (r *Rendering) Quote(escaped func(string) bool) {
 	for _, d := range r.documents {
 		quote(d.body.node, escaped)

@@ -4,8 +4,8 @@ import "context"
 
 type watchKey struct{}
 
-// Watched returns a context for [Copy] and [Moved]. They call told, from any goroutine, with the bytes
-// that they move. With nil, they call nothing.
+// Watched returns a context for [Copy] and [Moved]. They call told, from any goroutine, with the
+// bytes that they move. With nil, they call nothing.
 func Watched(ctx context.Context, told func(n int64)) context.Context {
 	return context.WithValue(ctx, watchKey{}, told)
 }

@@ -123,7 +123,8 @@ func (ix *ImageIndex) ForOthers() bool {
 }
 
 // MaxImageIndex bounds, in bytes, an index of an image that a lock holds. MaxIndexed bounds the
-// manifests that it names. Those of images for ten platforms, with attestations, have ten kilobytes.
+// manifests that it names. Those of images for ten platforms, with attestations, have ten
+// kilobytes.
 const (
 	MaxImageIndex = 256 << 10
 	MaxIndexed    = 200

@@ -139,16 +139,17 @@ type Image struct {
 	Manifests []ImageManifest `json:"manifests"`
 }
 
-// ImageIndex is the index of an image as upstream has it; or, of an image without an index, its manifest.
+// ImageIndex is the index of an image as upstream has it; or, of an image without an index, its
+// manifest.
 type ImageIndex struct {
 	// MediaType is that of an OCI index, a Docker manifest list, or the manifest.
 	MediaType string `json:"mediaType"`
 	SHA256    SHA256 `json:"sha256"`
-	// Data is the index itself. A layout has no place for it: skopeo reads no index within one. It is
-	// empty for a manifest, which has a place.
+	// Data is the index itself. A layout has no place for it: skopeo reads no index within one. It
+	// is empty for a manifest, which has a place.
 	Data []byte `json:"data,omitempty"`
-	// Others are the manifests beside those of the image, in the order of the index: attestations, and
-	// images for platforms that the mirror does not have.
+	// Others are the manifests beside those of the image, in the order of the index: attestations,
+	// and images for platforms that the mirror does not have.
 	Others []ImageManifest `json:"others,omitempty"`
 }
 

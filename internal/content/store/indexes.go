@@ -31,8 +31,8 @@ type Indexes struct {
 }
 
 // RememberedIndexes reads what the store in a directory remembers of indexes. It writes nothing and
-// waits for no other run, because a shell may ask at any time. Without a store, or if others may write
-// to it, there are none. Close gives up the directory.
+// waits for no other run, because a shell may ask at any time. Without a store, or if others may
+// write to it, there are none. Close gives up the directory.
 func RememberedIndexes(dir string) (*Indexes, error) {
 	s, err := at(dir)
 	if err != nil {

@@ -35,9 +35,9 @@ func (s *Store) rootFile(path string) string {
 	return rootsDir + "/" + hashed(path) + metaSuffix
 }
 
-// Roots calls visit for each output with its lock, and forgets those for
-// which it returns false, unless the store is only looked at. What cannot be read is an error, for a sweep that
-// does not know an output would take its blobs.
+// Roots calls visit for each output with its lock, and forgets those for which it returns false,
+// unless the store is only looked at. What cannot be read is an error, for a sweep that does not
+// know an output would take its blobs.
 func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 	entries, err := s.entries(rootsDir)
 	if err != nil {

@@ -257,9 +257,9 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	return blobs, nil
 }
 
-// ImageIndex returns the document that gets the tag of an image. It is upstream's index if the bundle
-// has all that this names, or else an index for the platforms of the bundle. It is of Docker's kind if
-// its manifests are.
+// ImageIndex returns the document that gets the tag of an image. It is upstream's index if the
+// bundle has all that this names, or else an index for the platforms of the bundle. It is of
+// Docker's kind if its manifests are.
 func (c *Contents) ImageIndex(role lock.ImageRole) (Document, error) {
 	if upstream := c.Lock.Image(role).Index; upstream != nil {
 		for _, m := range c.Manifests { // an image without an index

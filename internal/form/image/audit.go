@@ -70,8 +70,8 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	return nil
 }
 
-// auditDocker compares manifest.json with the image. Otherwise, a reader of that document could load
-// what was not verified.
+// auditDocker compares manifest.json with the image. Otherwise, a reader of that document could
+// load what was not verified.
 func auditDocker(ctx context.Context, p *form.Place, im *Image, a *form.Audit) error {
 	l, err := p.Layout(ctx)
 	if err != nil {

@@ -61,7 +61,8 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// rewrite copies a tar file with other contents of entries. Without a content, the entry is left out.
+// rewrite copies a tar file with other contents of entries. Without a content, the entry is left
+// out.
 func rewrite(t *testing.T, data []byte, entries map[string]string) []byte {
 	t.Helper()
 	var out bytes.Buffer

@@ -111,9 +111,9 @@ func (a *archive) Manifest(ctx context.Context, m Manifest) error {
 	return a.Flush(ctx, a.to)
 }
 
-// choose notes the image that manifest.json names. It names one only: crane and skopeo refuse a file
-// with several, and docker load keeps the last one of a tag. The file is the same on every machine. So
-// it names linux/amd64, or else the first of Linux, or else the first.
+// choose notes the image that manifest.json names. It names one only: crane and skopeo refuse a
+// file with several, and docker load keeps the last one of a tag. The file is the same on every
+// machine. So it names linux/amd64, or else the first of Linux, or else the first.
 func (a *archive) choose(m Manifest) error {
 	if m.Platform == nil || a.docker.Config != "" && rank(*m.Platform) <= rank(a.platform) {
 		return nil
@@ -136,9 +136,9 @@ func rank(p agent.Platform) int {
 	return 0
 }
 
-// WriteFile writes an image to a file, as an OCI archive that is one of docker save, too. The file has its name
-// when it is whole and on disk; its directory is created if need be. A run that
-// finds another one at it waits. One that has the same bytes already is left alone.
+// WriteFile writes an image to a file, as an OCI archive that is one of docker save, too. The file
+// has its name when it is whole and on disk; its directory is created if need be. A run that finds
+// another one at it waits. One that has the same bytes already is left alone.
 func WriteFile(ctx context.Context, name string, l *lock.Lock, src pluginsdir.Source, o form.WriteOptions) (w form.Written, err error) {
 	changed, err := oci.WriteFile(ctx, name, o.Waiting, func(to *os.File) error {
 		a := &archive{Archive: oci.NewArchive(o.ModTime), to: to}

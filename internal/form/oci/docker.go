@@ -10,8 +10,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// DockerName is the file that names images for programs that do not read layouts: docker load, crane
-// push, and docker-archive: of skopeo and podman.
+// DockerName is the file that names images for programs that do not read layouts: docker load,
+// crane push, and docker-archive: of skopeo and podman.
 const DockerName = "manifest.json"
 
 // DockerImage is an image for one platform as that file has it (moby, image/tarexport/tarexport.go,
@@ -49,8 +49,8 @@ func (l *Layout) DockerImages() ([]DockerImage, error) {
 		return nil, err
 	}
 	var images []DockerImage
-	// Its readers use encoding/json, too. So a key in another case, or a second one, counts here as it
-	// does for them.
+	// Its readers use encoding/json, too. So a key in another case, or a second one, counts here as
+	// it does for them.
 	if err := json.Unmarshal(data, &images); err != nil {
 		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", DockerName, textfile.JSONError(data, err))
 	}

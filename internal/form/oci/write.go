@@ -26,8 +26,8 @@ const (
 	// FileMode is the mode of the files of a layout.
 	FileMode = 0o644
 
-	// copiedAtOnce is how much is copied between two looks at the context. A slow disk may take seconds
-	// for it. writtenAtOnce is how much the disk is told to write at a time.
+	// copiedAtOnce is how much is copied between two looks at the context. A slow disk may take
+	// seconds for it. writtenAtOnce is how much the disk is told to write at a time.
 	copiedAtOnce  = 1 << 20
 	writtenAtOnce = 16 << 20
 )

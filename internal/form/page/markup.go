@@ -60,8 +60,8 @@ func escape(text string) string {
 // column is one of a table.
 type column struct{ title, class string }
 
-// table makes a table of rows. Each begins with what it is about. On a phone, a row is a list with the
-// titles of columns as labels. For screen readers, the roles keep it a table.
+// table makes a table of rows. Each begins with what it is about. On a phone, a row is a list with
+// the titles of columns as labels. For screen readers, the roles keep it a table.
 func table(kind string, columns []column, rows [][]any) markup {
 	var titles, body []markup
 	for _, c := range columns {

@@ -1,5 +1,5 @@
-// Package page makes the page for people of a mirror that is served. It is one HTML file, with its style
-// in it, without scripts, and without anything from elsewhere. The package does no I/O.
+// Package page makes the page for people of a mirror that is served. It is one HTML file, with its
+// style in it, without scripts, and without anything from elsewhere. The package does no I/O.
 package page
 
 import (

@@ -148,8 +148,8 @@ func pageEntry(p, content string) entry.Entry {
 	return entry.Entry{Path: p, Mode: fileMode, Needed: fileMode, Most: 8 * maxDocument, Content: content}
 }
 
-// pages notes what is wrong with pages. It is no problem: no agent asks for them, and another version
-// of this program writes others.
+// pages notes what is wrong with pages. It is no problem: no agent asks for them, and another
+// version of this program writes others.
 func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*state) {
 	known := map[string]Paged{}
 	for _, s := range versions {

@@ -137,8 +137,8 @@ func documents(t *atomicdir.Tree) (planned, indexes []string, err error) {
 	return planned, indexes, nil
 }
 
-// eachContent calls do with each content that has a directory, and the files in that directory. It calls
-// removeEmpty with a path in each directory of contents.
+// eachContent calls do with each content that has a directory, and the files in that directory. It
+// calls removeEmpty with a path in each directory of contents.
 func eachContent(t *atomicdir.Tree, removeEmpty func(p string) error, do func(lock.SHA256, []fs.DirEntry) error) error {
 	return eachDir(t, filesDir, func(prefix string) error {
 		if !prefixForm.MatchString(prefix) {

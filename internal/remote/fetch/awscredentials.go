@@ -227,8 +227,8 @@ func (e *unusableProfile) Unwrap() error { return e.err }
 // errRole says that a profile's keys are only for assuming its role.
 var errRole = errors.New("its role_arn is not assumed")
 
-// retrieve gets the credentials. Its errors do not quote a server. Redirects are not followed, because
-// net/http would take tokens to another host.
+// retrieve gets the credentials. Its errors do not quote a server. Redirects are not followed,
+// because net/http would take tokens to another host.
 func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credentials, by *credentialsIssuer) (credentials.Value, error) {
 	if c.role {
 		return credentials.Value{}, &unusableProfile{c.profile, errRole}

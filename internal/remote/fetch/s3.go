@@ -157,8 +157,8 @@ func (b *s3Bucket) locate(settings awsSettings) error {
 	return nil
 }
 
-// awsTransport returns this program's transport with the authorities of AWS_CA_BUNDLE. They replace the
-// system's, as for AWS's tools.
+// awsTransport returns this program's transport with the authorities of AWS_CA_BUNDLE. They replace
+// the system's, as for AWS's tools.
 func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
 	t := c.transport.Clone()
 	file := settings.get("ca_bundle", "AWS_CA_BUNDLE")

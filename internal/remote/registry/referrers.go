@@ -17,8 +17,8 @@ import (
 
 const (
 	indexType = "application/vnd.oci.image.index.v1+json"
-	// MaxReferrers bounds the manifests that refer to one, and maxReferrerPages the answers in which
-	// a registry lists them.
+	// MaxReferrers bounds the manifests that refer to one, and maxReferrerPages the answers in
+	// which a registry lists them.
 	MaxReferrers     = 1000
 	maxReferrerPages = 25
 	// fallbackAttempts is how often a list of referrers is written that others write, too.
@@ -44,8 +44,8 @@ var lacksAPI = map[int]bool{
 	http.StatusUnsupportedMediaType: true, http.StatusNotImplemented: true,
 }
 
-// Referrers lists the manifests that refer to one. keeps says that the registry keeps the list itself.
-// Else a tag has it, which clients maintain.
+// Referrers lists the manifests that refer to one. keeps says that the registry keeps the list
+// itself. Else a tag has it, which clients maintain.
 func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
 	if !r.noReferrers.Load() {
 		all, keeps, err = r.askReferrers(ctx, subject)
@@ -105,8 +105,8 @@ func tooManyReferrers() error {
 	return transfer.Permanent(fault.New(fault.Integrity, "the registry lists more than the %d referrers that are read", MaxReferrers))
 }
 
-// referrersPage returns a part of a list, and where the next is, if there is one. It returns nil for
-// an answer that is no list: something else answers at that path.
+// referrersPage returns a part of a list, and where the next is, if there is one. It returns nil
+// for an answer that is no list: something else answers at that path.
 func (r *Repository) referrersPage(ctx context.Context, at *url.URL) (page *referrersList, next *url.URL, err error) {
 	resp, err := r.exchange(ctx, request{method: http.MethodGet, url: at, header: http.Header{"Accept": {indexType}}}, http.StatusOK)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 const listType = "application/vnd.oci.image.index.v1+json"
 
-// TestReferrersAPI reads lists as registries give them, in parts too, and looks at the tag where there is
-// no list.
+// TestReferrersAPI reads lists as registries give them, in parts too, and looks at the tag where
+// there is no list.
 func TestReferrersAPI(t *testing.T) {
 	t.Parallel()
 	subject := lock.Sum([]byte("subject"))
@@ -100,8 +100,8 @@ func TestReferrersAPI(t *testing.T) {
 	}
 }
 
-// TestPushRedirect has a registry lead elsewhere during a push: a --via rule is for what is read, so
-// nothing of the push goes to the proxy.
+// TestPushRedirect has a registry lead elsewhere during a push: a --via rule is for what is read,
+// so nothing of the push goes to the proxy.
 func TestPushRedirect(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

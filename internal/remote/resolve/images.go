@@ -171,8 +171,8 @@ type wantedImage struct {
 	ref       registry.Reference
 	role      lock.ImageRole
 	platforms []agent.Platform
-	// all says that platforms without plugins are wanted, too. whole says that the index must keep its
-	// digest.
+	// all says that platforms without plugins are wanted, too. whole says that the index must keep
+	// its digest.
 	all, whole bool
 }
 
@@ -235,10 +235,10 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	return err
 }
 
-// wholeIndex returns an index that can be published as it is, because all that it names is taken. So
-// values and signatures with its digest stay valid. Beside the given manifests, it takes what runs
-// nowhere, such as attestations, and other platforms if all are wanted. If the index would not be whole,
-// it returns nil and the reason.
+// wholeIndex returns an index that can be published as it is, because all that it names is taken.
+// So values and signatures with its digest stay valid. Beside the given manifests, it takes what
+// runs nowhere, such as attestations, and other platforms if all are wanted. If the index would not
+// be whole, it returns nil and the reason.
 func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, top registry.Manifest, index imageIndex, manifests []lock.ImageManifest, all bool) (whole *lock.ImageIndex, why string, err error) {
 	if len(top.Data) > lock.MaxImageIndex || len(index.Manifests) > lock.MaxIndexed {
 		return nil, fmt.Sprintf("its index has %d bytes and names %d manifests; at most %d and %d are read", len(top.Data), len(index.Manifests), lock.MaxImageIndex, lock.MaxIndexed), nil

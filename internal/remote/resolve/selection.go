@@ -63,7 +63,8 @@ type Members struct {
 	AgentTag string
 	// WatcherImage goes with AgentImage, for charts that have a second container.
 	WatcherImage string
-	// WholeImage takes all that the indexes of the images name, so that they keep their digests, or fails.
+	// WholeImage takes all that the indexes of the images name, so that they keep their digests, or
+	// fails.
 	WholeImage bool
 	// Chart is the URL of a chart repository, or [Default].
 	Chart string

@@ -23,8 +23,8 @@ import (
 // maxPEM bounds, in bytes, a file of certificates or a key.
 const maxPEM = 16 << 20
 
-// Identity says who vouches for servers, and who this side is to them. It works
-// at its zero value: then the system's authorities do, or those of [bringRoots], and this side is nobody.
+// Identity says who vouches for servers, and who this side is to them. It works at its zero value:
+// then the system's authorities do, or those of [bringRoots], and this side is nobody.
 type Identity struct {
 	// CAFiles are PEM files of authorities that are trusted besides the system's.
 	CAFiles []string

@@ -22,8 +22,8 @@ type Client struct {
 	traffic     *Traffic
 }
 
-// NewClient returns a client. Who is what messages call the other side: "the server". It uses the idle
-// timeout and the traffic of the options.
+// NewClient returns a client. Who is what messages call the other side: "the server". It uses the
+// idle timeout and the traffic of the options.
 func NewClient(transport http.RoundTripper, who string, o Options) *Client {
 	c := &Client{who: who, idleTimeout: o.IdleTimeout, traffic: o.Traffic}
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}

@@ -9,7 +9,8 @@ import (
 )
 
 // bringRoots trusts Mozilla's authorities if the system has none, such as an image with nothing but
-// this program. The package fallback would parse them at every start, even if the user names others.
+// this program. The package fallback would parse them at every start, even if the user names
+// others.
 var bringRoots = sync.OnceFunc(func() {
 	if os.Getenv("SSL_CERT_FILE") != "" || os.Getenv("SSL_CERT_DIR") != "" {
 		return

@@ -56,7 +56,8 @@ func TestHelmPullsChart(t *testing.T) {
 		}
 	}
 
-	// helm pull asks for the tag that --version names, and without one for the newest that it takes for a version.
+	// helm pull asks for the tag that --version names, and without one for the newest that it takes
+	// for a version.
 	for _, asked := range []string{version, Version, ""} {
 		pull := action.NewPullWithOpts(action.WithConfig(&action.Configuration{RegistryClient: client}))
 		pull.Settings, pull.DestDir, pull.Version, pull.PlainHTTP = cli.New(), tempDir(t), asked, true

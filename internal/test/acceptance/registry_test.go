@@ -13,8 +13,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 )
 
-// TestAgentStartsFromRegistry carries a bundle into a registry, from that into another one, as over a second gap, and
-// makes a directory of what arrives. What oras attached to the bundle in the first one, it finds in the second.
+// TestAgentStartsFromRegistry carries a bundle into a registry, from that into another one, as over
+// a second gap, and makes a directory of what arrives. What oras attached to the bundle in the
+// first one, it finds in the second.
 func TestAgentStartsFromRegistry(t *testing.T) {
 	t.Parallel()
 	near, far := registrytest.Start(t, registrytest.Options{}), registrytest.Start(t, registrytest.Options{})

@@ -243,7 +243,8 @@ func TestAgentStartsFromServerOverTLS(t *testing.T) {
 	}
 }
 
-// TestAgentLogsIn has an agent give a user and a password: with indexes by its configuration, with files by .netrc.
+// TestAgentLogsIn has an agent give a user and a password: with indexes by its configuration, with
+// files by .netrc.
 func TestAgentLogsIn(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)

@@ -131,7 +131,8 @@ func evaluate(ts *testscript.TestScript, values variables, text string) string {
 	})
 }
 
-// outputsOf reads what a step wrote to $GITHUB_OUTPUT: NAME=VALUE, or NAME<<MARK and lines up to MARK.
+// outputsOf reads what a step wrote to $GITHUB_OUTPUT: NAME=VALUE, or NAME<<MARK and lines up to
+// MARK.
 func outputsOf(ts *testscript.TestScript, file string) variables {
 	found := variables{}
 	lines := strings.Split(strings.TrimSuffix(ts.ReadFile(file), "\n"), "\n")
@@ -225,9 +226,9 @@ func readYAML(ts *testscript.TestScript, file string, to any) {
 	ts.Check(yaml.Unmarshal(data, to))
 }
 
-// startComments starts a server at $COMMENTS that takes comments as GitHub and GitLab do. Its certificate
-// is from $CA's authority. For each request, it writes a file DIR/N: the method, the path, headers with a
-// token, and the body.
+// startComments starts a server at $COMMENTS that takes comments as GitHub and GitLab do. Its
+// certificate is from $CA's authority. For each request, it writes a file DIR/N: the method, the
+// path, headers with a token, and the body.
 func startComments(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: comments DIR")

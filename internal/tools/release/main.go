@@ -1,5 +1,5 @@
-// Command release makes the other files of a release: licences, completions, man pages, SBOMs and the
-// container image. .goreleaser.yaml calls it.
+// Command release makes the other files of a release: licences, completions, man pages, SBOMs and
+// the container image. .goreleaser.yaml calls it.
 package main
 
 import (
