@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -34,8 +35,9 @@ var below = map[string][]string{
 
 // importers says who alone may import something: what it gives us is in one place.
 var importers = map[string][]string{
-	"github.com/aws":                         {"internal/remote/fetch"},
-	"cloud.google.com/go":                    {"internal/remote/fetch"},
+	"github.com/minio/minio-go":              {"internal/remote/fetch"},
+	"golang.org/x/crypto/bcrypt":             {"internal/serve"},
+	"golang.org/x/oauth2":                    {"internal/remote/fetch"},
 	"github.com/mholt/archiver":              {"internal/content/archive"},
 	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/test/script"},
 	"golang.org/x/crypto/x509roots":          {"internal/remote/transfer"},
@@ -57,6 +59,7 @@ var importers = map[string][]string{
 
 // TestImports keeps the structure that docs/architecture.md describes.
 func TestImports(t *testing.T) {
+	unused := maps.Clone(importers)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -80,12 +83,21 @@ func TestImports(t *testing.T) {
 				return err
 			}
 			checkImport(t, filepath.ToSlash(path), imported)
+			maps.DeleteFunc(unused, func(library string, _ []string) bool { return isWithin(imported, library) })
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for library := range unused {
+		t.Errorf("nothing imports %s", library)
+	}
+}
+
+// isWithin reports whether a package is a library's.
+func isWithin(imported, library string) bool {
+	return imported == library || strings.HasPrefix(imported, library+"/")
 }
 
 func checkImport(t *testing.T, file, imported string) {
@@ -102,7 +114,7 @@ func checkImport(t *testing.T, file, imported string) {
 		t.Errorf("%s imports %s: %s may not import %s", file, imported, from, to)
 	}
 	for library, allowed := range importers {
-		if imported != library && !strings.HasPrefix(imported, library+"/") {
+		if !isWithin(imported, library) {
 			continue
 		}
 		if !slices.Contains(allowed, filepath.ToSlash(filepath.Dir(file))) {
