@@ -19,6 +19,12 @@ import (
 // licenseFile matches the names under which publishers put terms that a copy must carry.
 var licenseFile = regexp.MustCompile(`(?i)^(licen[cs]e|unlicense|copying|copyright|notice|patents)([-._].*)?$`)
 
+// about goes beside the terms: the Mozilla Public License wants recipients to know where the source is.
+const about = `Each directory MODULE@VERSION holds the terms of a Go module that is linked into botkube-mirror;
+go@VERSION holds those of Go itself, from https://go.dev/dl. The source of a module is
+https://proxy.golang.org/MODULE/@v/VERSION.zip, or at any other proxy for Go modules.
+`
+
 // licenses copies the terms of everything that is linked into a program, a directory for each
 // module. Packages may have terms of their own, so all directories from a package up to its
 // module count.
@@ -59,7 +65,10 @@ func licenses(program, dir string) error {
 	if err != nil {
 		return err
 	}
-	return copyLicenses(strings.TrimSpace(goroot), filepath.Join(dir, "go@"+goVersion(info)))
+	if err := copyLicenses(strings.TrimSpace(goroot), filepath.Join(dir, "go@"+goVersion(info))); err != nil {
+		return err
+	}
+	return write(filepath.Join(dir, "README"), []byte(about))
 }
 
 // goVersion returns a program's version of Go without experiments: 1.26.8.

@@ -161,7 +161,7 @@ func TestArchives(t *testing.T) {
 			if strings.HasPrefix(platform, "windows") {
 				binary += ".exe"
 			}
-			want := map[string]bool{binary: true, "LICENSE": true, "README.md": true}
+			want := map[string]bool{binary: true, "LICENSE": true, "README.md": true, "licenses/README": true}
 			if err := fs.WalkDir(os.DirFS(root), "docs", func(name string, d fs.DirEntry, err error) error {
 				if err == nil && !d.IsDir() {
 					want[name] = true
