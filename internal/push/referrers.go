@@ -169,10 +169,16 @@ func (u *uploader) refer(ctx context.Context, from *registry.Repository, all []*
 			return nil, err
 		}
 		results = append(results, result)
-		if !result.Changed || u.options.DryRun {
+		if u.options.DryRun || !result.Changed && !u.options.Force {
 			continue
 		}
-		listed, err := u.sendReferrer(ctx, from, r)
+		if err := u.sendBlobs(ctx, from, r); err != nil {
+			return nil, err
+		}
+		if !result.Changed { // what the registry had lost of it is there again
+			continue
+		}
+		listed, err := u.sendReferrer(ctx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -220,8 +226,8 @@ func (r *referrer) covers(other *referrer) bool {
 	return len(other.document.Layers) > 0 && !slices.ContainsFunc(other.document.Layers, func(l referred) bool { return !slices.ContainsFunc(r.document.Layers, l.equal) })
 }
 
-// sendReferrer sends a referrer, and reports whether the registry lists it by itself.
-func (u *uploader) sendReferrer(ctx context.Context, from *registry.Repository, r *referrer) (listed bool, err error) {
+// sendBlobs sends the blobs of a referrer that the registry lacks.
+func (u *uploader) sendBlobs(ctx context.Context, from *registry.Repository, r *referrer) error {
 	u.Observer.Planned(len(r.blobs), lock.SizeOf(r.blobs))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(u.Parallel)
@@ -235,9 +241,12 @@ func (u *uploader) sendReferrer(ctx context.Context, from *registry.Repository, 
 			})
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return false, err
-	}
+	return group.Wait()
+}
+
+// sendReferrer sends a referrer whose blobs are there, and reports whether the registry lists it by
+// itself.
+func (u *uploader) sendReferrer(ctx context.Context, r *referrer) (listed bool, err error) {
 	for _, m := range r.below {
 		if err := u.repo.PutManifest(ctx, m.Digest.OCI(), m.MediaType, m.Data); err != nil {
 			return false, err

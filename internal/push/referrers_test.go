@@ -309,6 +309,31 @@ func TestStaleReferrers(t *testing.T) {
 	}
 }
 
+// TestLostReferrer sends what a registry has lost of a referrer if it is told to ask for it.
+func TestLostReferrer(t *testing.T) {
+	t.Parallel()
+	var lost atomic.Bool
+	const text = "signature of the image"
+	digest := lock.Sum([]byte(text))
+	g := newGap(t, registryHost(t, true, nil), registryHost(t, true, func(_ http.Handler, w http.ResponseWriter, req *http.Request) bool {
+		missing := lost.Load() && req.Method == http.MethodHead && strings.HasSuffix(req.URL.Path, digest.String())
+		if missing {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return missing
+	}))
+	g.attach("botkube-plugins", g.image, "", text)
+	if _, err := g.push(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	lost.Store(true)
+	for force, sent := range map[bool]int64{false: 0, true: int64(len(text))} {
+		if result, err := g.push(Options{Force: force}); err != nil || result.UploadedBytes != sent || changes(result) != 0 {
+			t.Errorf("%t: %+v, %v", force, result, err)
+		}
+	}
+}
+
 // TestTakenList has the tag of a list be something else. A dry run goes on with the other parts.
 func TestTakenList(t *testing.T) {
 	t.Parallel()
