@@ -39,14 +39,14 @@ type referrer struct {
 	subject lock.SHA256
 	// tag is cosign's. What has none has a subject in its manifest.
 	tag      string
-	document referring
+	document referrerDocument
 	// below are the manifests of an index, which come before it.
 	below []registry.Manifest
 	blobs []lock.Blob
 }
 
-// referring has the fields of a manifest or an index that count here.
-type referring struct {
+// referrerDocument has the fields of a manifest or an index that count here.
+type referrerDocument struct {
 	ArtifactType string            `json:"artifactType"`
 	Config       *referred         `json:"config"`
 	Layers       []referred        `json:"layers"`
@@ -70,7 +70,7 @@ func (d referred) equal(other referred) bool {
 
 // kind says what a referrer is. That of a manifest without artifactType is its configuration's
 // (distribution specification, "Listing Referrers").
-func (d referring) kind() string {
+func (d referrerDocument) kind() string {
 	if d.ArtifactType == "" && d.Config != nil {
 		return d.Config.MediaType
 	}
@@ -217,7 +217,7 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	if err := s.take(r.Manifest); err != nil {
 		return err
 	}
-	documents := []referring{r.document}
+	documents := []referrerDocument{r.document}
 	for _, d := range r.document.Manifests {
 		digest, err := registry.ParseDigest(d.Digest)
 		if err != nil || len(r.document.Manifests) > lock.MaxIndexed {
@@ -255,7 +255,7 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 }
 
 // addBlobs takes the blobs that a manifest of the referrer names.
-func (r *referrer) addBlobs(repo *registry.Repository, d referring) error {
+func (r *referrer) addBlobs(repo *registry.Repository, d referrerDocument) error {
 	parts := d.Layers
 	if d.Config != nil {
 		parts = append(slices.Clone(parts), *d.Config)

@@ -61,26 +61,7 @@ func runAction(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	temp := ts.MkAbs("runner")
 	ts.Check(os.MkdirAll(temp, 0o755))
-	values := variables{"runner.os": "Linux", "github.token": "gh-t0ken", "github.event.pull_request.number": "7",
-		"github.event.pull_request.head.repo.full_name": "owner/mirror"}
-	given := variables{}
-	for _, arg := range args[2:] {
-		name, value, _ := strings.Cut(arg, "=")
-		if _, known := a.Inputs[name]; !known {
-			ts.Fatalf("the action %s has no input %s", args[1], name)
-		}
-		given[name] = value
-	}
-	for name, input := range a.Inputs {
-		value, found := given[name]
-		if !found && input.Required {
-			ts.Fatalf("the action %s lacks the input %s", args[1], name)
-		}
-		if !found {
-			value = evaluate(ts, values, input.Default)
-		}
-		values["inputs."+name] = value
-	}
+	values := a.values(ts, args[1], args[2:])
 	env := variables{
 		"GITHUB_ACTIONS": "true", "GITHUB_ACTION_PATH": dir, "RUNNER_TEMP": temp,
 		"GITHUB_OUTPUT": filepath.Join(temp, "output"), "GITHUB_PATH": filepath.Join(temp, "path"), "GITHUB_STEP_SUMMARY": filepath.Join(temp, "summary"),
@@ -115,6 +96,31 @@ func runAction(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(os.WriteFile(filepath.Join(ts.MkAbs("outputs"), name), []byte(evaluate(ts, values, output.Value)), 0o644))
 		}
 	}
+}
+
+// values returns what an action finds in expressions: the runner's values, and its inputs.
+func (a *action) values(ts *testscript.TestScript, called string, inputs []string) variables {
+	values := variables{"runner.os": "Linux", "github.token": "gh-t0ken", "github.event.pull_request.number": "7",
+		"github.event.pull_request.head.repo.full_name": "owner/mirror"}
+	given := variables{}
+	for _, arg := range inputs {
+		name, value, _ := strings.Cut(arg, "=")
+		if _, known := a.Inputs[name]; !known {
+			ts.Fatalf("the action %s has no input %s", called, name)
+		}
+		given[name] = value
+	}
+	for name, input := range a.Inputs {
+		value, found := given[name]
+		if !found && input.Required {
+			ts.Fatalf("the action %s lacks the input %s", called, name)
+		}
+		if !found {
+			value = evaluate(ts, values, input.Default)
+		}
+		values["inputs."+name] = value
+	}
+	return values
 }
 
 var expression = regexp.MustCompile(`\$\{\{ *([^} ]+) *\}\}`)
