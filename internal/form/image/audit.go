@@ -65,14 +65,15 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	}
 	a.NoteNames(tag, im.Names, im.Others)
 	if p.Repository == nil && im.Lock != nil {
-		return auditDocker(ctx, p, im, a)
+		return auditDocker(ctx, p, im, imageName+":"+tag, a)
 	}
 	return nil
 }
 
 // auditDocker compares manifest.json with the image. Otherwise, a reader of that document could
-// load what was not verified.
-func auditDocker(ctx context.Context, p *form.Place, im *Image, a *form.Audit) error {
+// load what was not verified. It notes names other than the image's own: docker load takes a name
+// away from the image that has it.
+func auditDocker(ctx context.Context, p *form.Place, im *Image, own string, a *form.Audit) error {
 	l, err := p.Layout(ctx)
 	if err != nil {
 		return err
@@ -90,6 +91,9 @@ func auditDocker(ctx context.Context, p *form.Place, im *Image, a *form.Audit) e
 		}
 		switch name := oci.Clip(strings.Join(d.RepoTags, ", ")); {
 		case slices.ContainsFunc(im.images, same):
+			if len(d.RepoTags) > 0 && !slices.Equal(d.RepoTags, []string{own}) {
+				a.Note(fmt.Sprintf("%s calls it %s", oci.DockerName, name))
+			}
 		case len(im.Others) > 0:
 			a.Note(fmt.Sprintf("%s also names what is not part of it, and was not verified: %s", oci.DockerName, name))
 		default:
