@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,9 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +55,7 @@ func readAWSSettings(named string) (awsSettings, error) {
 			continue // the working directory may be anybody's
 		}
 		file.path = cmp.Or(file.path, filepath.Join(home, ".aws", file.name))
-		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true, AllowNestedValues: true}, file.path)
+		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true, AllowNestedValues: true, SpaceBeforeInlineComment: true}, file.path)
 		if err != nil {
 			if !transfer.Is[*fs.PathError](err) {
 				err = errors.New("a line is neither [PROFILE] nor KEY = VALUE") // the error quotes it, and it may be a secret
@@ -122,6 +125,9 @@ func (s awsSettings) credentialsFor(q url.Values, region string) (c awsCredentia
 		c.Provider = &credentials.IAM{Endpoint: os.Getenv("AWS_ENDPOINT_URL_STS"), Region: region}
 	case s.named || s.hasCredentials():
 		c.Provider, c.profile = &credentials.FileAWSCredentials{Profile: s.profile}, s.profile
+		if command := s.keys["credential_process"]; command != "" && cmp.Or(s.keys["aws_access_key_id"], s.keys["aws_secret_access_key"], s.keys["sso_role_name"]) == "" {
+			c.Provider = &processCredentials{command: command}
+		}
 		c.role = s.keys["role_arn"] != "" && cmp.Or(s.keys["source_profile"], s.keys["credential_source"]) != ""
 	case container:
 		c.Provider = &credentials.IAM{}
@@ -141,6 +147,46 @@ func (s awsSettings) hasCredentials() bool {
 		}
 	}
 	return false
+}
+
+// processCredentials are given out by a profile's command (AWS SDKs and Tools Reference Guide, Process
+// credential provider). A shell reads it, as for AWS's tools; minio-go would split it at blanks.
+type processCredentials struct {
+	credentials.Expiry
+	command string
+}
+
+func (p *processCredentials) Retrieve() (credentials.Value, error) {
+	return p.RetrieveWithCredContext(&credentials.CredContext{Context: context.Background()})
+}
+
+func (p *processCredentials) RetrieveWithCredContext(c *credentials.CredContext) (who credentials.Value, err error) {
+	shell, option := "sh", "-c"
+	if runtime.GOOS == "windows" {
+		shell, option = "cmd.exe", "/C"
+	}
+	process := exec.CommandContext(c.Context, shell, option, p.command)
+	process.WaitDelay = time.Second // its children may keep the pipe open
+	out, err := process.Output()
+	if c.Context.Err() != nil {
+		return who, errors.New("its credential_process did not end in time")
+	}
+	if err != nil {
+		return who, fmt.Errorf("its credential_process: %w", err)
+	}
+	var answer struct {
+		Version                                    int
+		AccessKeyID, SecretAccessKey, SessionToken string
+		Expiration                                 time.Time
+	}
+	if json.Unmarshal(out, &answer) != nil || answer.Version != 1 {
+		return who, errors.New("the answer of its credential_process is not understood")
+	}
+	if answer.Expiration.IsZero() {
+		answer.Expiration = time.Now().AddDate(1, 0, 0)
+	}
+	p.SetExpiration(answer.Expiration, credentials.DefaultExpiryWindow)
+	return credentials.Value{AccessKeyID: answer.AccessKeyID, SecretAccessKey: answer.SecretAccessKey, SessionToken: answer.SessionToken}, nil
 }
 
 // metadataTimeout bounds the time until the metadata service of EC2 has answered. It is on the

@@ -255,6 +255,15 @@ func TestBrokenAWSFile(t *testing.T) {
 	}
 }
 
+// TestStuckProcess: a command of a profile does not outlive who waits for it.
+func TestStuckProcess(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := (&processCredentials{command: "exec sleep 100"}).RetrieveWithCredContext(&credentials.CredContext{Context: ctx}); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Error(err)
+	}
+}
+
 // TestNoHome: the working directory may hold the files of anybody.
 func TestNoHome(t *testing.T) {
 	dir := noAWS(t)
@@ -448,6 +457,9 @@ func TestS3Credentials(t *testing.T) {
 		"a pod":                   {env: []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + from.URL + "/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=HOME/token"}, want: "container-identity"},
 		"an instance":             {env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + from.URL}, want: "instance"},
 		"a process":               {config: "[default]\ncredential_process = cat HOME/process\n", want: "process"},
+		"a process of a shell":    {config: "[default]\ncredential_process = cat \"HOME/process\"; true\n", want: "process"},
+		"a process that fails":    {config: "[default]\ncredential_process = echo identity >&2; false\n", hint: "--profile default --format env"},
+		"a process without keys":  {config: "[default]\ncredential_process = echo '{\"Version\": 1, \"identity\": 1}'\n", hint: "--profile default --format env"},
 		"SSO":                     {config: "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_region = x\nsso_start_url = https://sso\n", want: "sso"},
 		"SSO that is not begun":   {env: []string{"AWS_PROFILE=q"}, config: "[profile q]\nsso_start_url = https://sso\nsso_account_id = 1\nsso_role_name = r\nsso_region = x\n", hint: "--profile q --format env"},
 		"half a profile":          {config: "[default]\naws_access_key_id = id\n", hint: "--profile default --format env"},
