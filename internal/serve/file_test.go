@@ -244,6 +244,39 @@ func TestRenamedWhileSent(t *testing.T) {
 	}
 }
 
+// TestRenamedWhileRead has a file get another name while it is compared with its digest.
+func TestRenamedWhileRead(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	var renamed bool
+	w.version.Open = func(path string, _ lock.Blob) (form.File, error) {
+		file, err := os.Open(filepath.Join(w.dir, filepath.FromSlash(path)))
+		return &renaming{file, func() {
+			if renamed {
+				return
+			}
+			renamed = true
+			time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
+			if err := os.Link(file.Name(), file.Name()+".link"); err != nil {
+				t.Error(err)
+			}
+		}}, err
+	}
+	if got := ask(t, "GET", w.serve(t, nil)+"/"+w.binary.Path); got.status != 200 || got.body != "binary" || !renamed {
+		t.Errorf("%d %q, problems: %s", got.status, got.body, w.told())
+	}
+}
+
+// renaming is a file that is renamed when it is read.
+type renaming struct {
+	*os.File
+	rename func()
+}
+
+func (r *renaming) Read(p []byte) (int, error) {
+	r.rename()
+	return r.File.Read(p)
+}
+
 // TestBlame wants a file that cannot be read to be told of, but not a client that left.
 func TestBlame(t *testing.T) {
 	w := newWorld(t, "binary", "tool")

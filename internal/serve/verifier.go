@@ -66,7 +66,7 @@ func newVerifier(ctx context.Context) *verifier {
 	return &verifier{ctx: ctx, reading: make(chan struct{}, n), readingLarge: make(chan struct{}, n-1), known: map[string]verdict{}, now: time.Now}
 }
 
-// attempts is how often a file is opened if it is replaced each time.
+// attempts is how often a file is opened if it is replaced, or changes, each time.
 const attempts = 3
 
 func (c *verifier) open(ctx context.Context, v *version, f site.File) (*content, error) {
@@ -88,7 +88,7 @@ func (c *verifier) open(ctx context.Context, v *version, f site.File) (*content,
 }
 
 // check returns the content of an open file if it is right. It returns nil without an
-// error if another file was verified meanwhile.
+// error if another file was verified meanwhile, or this one changed or was renamed.
 func (c *verifier) check(ctx context.Context, v *version, f site.File, file form.File) (*content, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *verifier) check(ctx context.Context, v *version, f site.File, file form
 	switch {
 	case err != nil:
 		return nil, err
-	case !unchanged(found.info, info):
+	case found.info == nil || !unchanged(found.info, info):
 		return nil, nil
 	case found.problem != nil:
 		return nil, found.problem
@@ -154,7 +154,8 @@ func settled(info fs.FileInfo, since, now time.Time) bool {
 	return now.Sub(changed) > timeResolution || now.Sub(since) > timeResolution
 }
 
-// read finds out whether a file is what its lock says, and remembers it.
+// read finds out whether a file is what its lock says, and remembers it. If its info changes
+// meanwhile, the verdict has none.
 func (c *verifier) read(v *version, f site.File) (verdict, error) {
 	turns := []chan struct{}{c.reading}
 	if f.Size > largeFile {
@@ -209,7 +210,7 @@ func (c *verifier) read(v *version, f site.File) (verdict, error) {
 		return verdict{}, err
 	}
 	if !unchanged(info, after) {
-		return verdict{info: info, problem: fault.New(fault.Integrity, "it changes while it is read")}, nil
+		return verdict{}, nil
 	}
 	found.data = data.Bytes()
 	if got := lock.SHA256(h.Sum(nil)); got != f.SHA256 {
