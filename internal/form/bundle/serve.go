@@ -38,7 +38,7 @@ func recognizeDirectory(p *form.Place) form.Likeness {
 	if !p.IsDir() {
 		return form.Unlike
 	}
-	entries := visible(p.Path) // what cannot be read is not recognized
+	entries, _ := visible(p.Path) // what cannot be read is not recognized
 	if isEmpty(p) || slices.ContainsFunc(entries, func(name string) bool { return oci.MayBeLayout(filepath.Join(p.Path, name)) }) {
 		return form.Remotely
 	}
@@ -47,29 +47,30 @@ func recognizeDirectory(p *form.Place) form.Likeness {
 
 // visible returns the names in a directory that bundles may have. Programs that copy call
 // unfinished files .NAME, and lost+found is the file system's.
-func visible(dir string) (names []string) {
-	entries, _ := os.ReadDir(dir)
+func visible(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
 			names = append(names, e.Name())
 		}
 	}
-	return names
+	return names, err
 }
 
 func isEmpty(p *form.Place) bool {
-	_, err := os.ReadDir(p.Path)
-	return err == nil && len(visible(p.Path)) == 0
+	names, err := visible(p.Path)
+	return err == nil && len(names) == 0
 }
 
 // serveDirectory serves the bundles in a directory. What is none is left out.
 func serveDirectory(ctx context.Context, p *form.Place) (*form.Served, error) {
 	out := &form.Served{Look: func() ([]form.Source, error) {
-		if _, err := os.ReadDir(p.Path); err != nil {
+		names, err := visible(p.Path)
+		if err != nil {
 			return nil, fault.New(fault.Usage, "reading the directory: %w", err)
 		}
 		var sources []form.Source
-		for _, name := range visible(p.Path) {
+		for _, name := range names {
 			at := filepath.Join(p.Path, name)
 			if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
 				continue
