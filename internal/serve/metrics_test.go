@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 // samples reads the text format of Prometheus, and wants every metric to be described before it.
@@ -33,6 +35,19 @@ func samples(t *testing.T, text string) map[string]string {
 		found[strings.TrimPrefix(m[1], "botkube_mirror_")+m[2]] = m[3]
 	}
 	return found
+}
+
+// TestProblemsAreCounted has the passwords, the certificate and the library tell of one problem each.
+func TestProblemsAreCounted(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	passwords, certificate := &Passwords{}, &Certificate{}
+	h := w.handler(t, func(o *Options) { o.Passwords, o.Certificate = passwords, certificate })
+	for _, tell := range []func(error){passwords.problem, certificate.problem, h.options.Library.problem} {
+		tell(fault.New(fault.Usage, "it is damaged"))
+	}
+	if n := h.metrics.problems.Load(); n != 3 || strings.Count(w.told(), "it is damaged") != 3 {
+		t.Errorf("%d problems: %s", n, w.told())
+	}
 }
 
 func TestMetrics(t *testing.T) {

@@ -119,6 +119,13 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 		h.metrics.problems.Add(1)
 		o.Problem(err)
 	}
+	o.Library.problem = h.options.Problem
+	if o.Certificate != nil {
+		o.Certificate.problem = h.options.Problem
+	}
+	if o.Passwords != nil {
+		o.Passwords.problem = h.options.Problem
+	}
 	if o.BaseURL != "" {
 		example = o.BaseURL
 		u, err := url.Parse(o.BaseURL)

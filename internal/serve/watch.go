@@ -40,7 +40,6 @@ func (h *Handler) watch(ctx context.Context) {
 func (h *Handler) look(ctx context.Context, atOnce bool) {
 	changes, failures := h.options.Library.look(ctx, atOnce, h.check)
 	h.metrics.failed.Add(int64(failures))
-	h.metrics.problems.Add(int64(failures))
 	h.metrics.failing.Store(h.options.Library.failing())
 	if len(changes) == 0 {
 		return
