@@ -14,6 +14,9 @@ const mostNames = 2000
 // Similar returns the path beside one that is not there whose name is the nearest, or "".
 func Similar(path string) string {
 	dir, base := filepath.Split(path)
+	if info, err := os.Stat(filepath.Clean(dir)); err != nil || !info.IsDir() {
+		return "" // opening a pipe would wait for who writes to it
+	}
 	d, err := os.Open(filepath.Clean(dir))
 	if err != nil {
 		return ""
