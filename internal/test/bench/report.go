@@ -107,8 +107,8 @@ and unpack do not differ in this.
 * Every archive is unpacked once, while it arrives. Nothing else shows that it is whole, and that it
   holds the file that the agent starts. A lock does not replace this: it is made without downloading
   archives. Both processors are busy until the end.
-* curl checks nothing. On loopback, inflate alone takes four times as long as curl's downloads.
-  On two processors, a pull that unpacks cannot come closer to curl than that.
+* curl checks nothing. On loopback, inflate alone takes three to four times as long as curl's
+  downloads. On two processors, a pull that unpacks cannot come closer to curl than that.
 * With 30 ms before every answer, the downloads overlap with inflate. The pull ends when inflate does,
   about as late as on loopback. More processors shorten this, more requests at a time do not.
 * Inflate is that of ` + "`klauspost/compress`" + `, which is half as fast again as the standard library's. The
