@@ -70,13 +70,16 @@ func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificat
 	return c, nil
 }
 
+// pemFiles is the hint of files that cannot be used.
+const pemFiles = "name PEM files: the server's certificate, followed by those between it and its authority, and the private key of the first"
+
 // load reads the files, and uses them if they changed.
 func (c *Certificate) load() error {
-	cert, err := readSecret("the certificate and its key", c.certFile)
+	cert, err := readSecret("the certificate and its key", c.certFile, pemFiles)
 	if err != nil {
 		return err
 	}
-	key, err := readSecret("the certificate and its key", c.keyFile)
+	key, err := readSecret("the certificate and its key", c.keyFile, pemFiles)
 	if err != nil || c.cert != nil && bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
 		return err
 	}
@@ -87,7 +90,7 @@ func (c *Certificate) load() error {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return fault.New(fault.Usage, "using the certificate %s with the key %s: %w", c.certFile, c.keyFile, err).
-			WithHint("name PEM files: the server's certificate, followed by those between it and its authority, and the private key of the first")
+			WithHint(pemFiles)
 	}
 	c.current = &pair
 	if end := pair.Leaf.NotAfter; time.Now().After(end) {
@@ -96,18 +99,18 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-// readSecret reads a small file that is what it says.
-func readSecret(what, name string) ([]byte, error) {
+// readSecret reads a small file that is what it says. The hint is of its errors.
+func readSecret(what, name, hint string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecret) {
-		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxSecret)
+		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxSecret).WithHint("%s", hint)
 	}
 	var data []byte
 	if err == nil {
 		data, err = os.ReadFile(name)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading %s: %w", what, err)
+		return nil, fault.New(fault.Usage, "reading %s: %w", what, err).WithHint("%s", hint)
 	}
 	return textfile.Decode(data)
 }

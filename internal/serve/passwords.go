@@ -67,7 +67,7 @@ func LoadPasswords(file string, problem func(error)) (*Passwords, error) {
 
 // load reads the file, and uses it if it changed.
 func (p *Passwords) load() error {
-	data, err := readSecret("the passwords", p.file)
+	data, err := readSecret("the passwords", p.file, htpasswd)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil || p.data != nil && bytes.Equal(data, p.data) {
