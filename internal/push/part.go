@@ -124,6 +124,10 @@ func (o *Options) Check() error {
 		}
 	}
 	o.Tags = tags
+	if len(tags) > 0 && slices.Contains(o.Skip, Image) && slices.Contains(o.Skip, Bundle) {
+		return fault.New(fault.Usage, "--tag is for the image and the bundle, and --skip leaves out both").
+			WithHint("leave out --tag, or skip one of them only")
+	}
 	return o.checkChartPath()
 }
 

@@ -241,6 +241,10 @@ func TestTags(t *testing.T) {
 		slices.ContainsFunc(seen.requests, func(r string) bool { return strings.HasPrefix(r, "PUT ") }) {
 		t.Errorf("other content: %v, %q", err, seen.requests)
 	}
+	skipping := Options{Prefix: host, Tags: []string{"v1"}, Skip: []Part{Image, Bundle}}
+	if err := skipping.Check(); fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" {
+		t.Errorf("tags of nothing: %v", err)
+	}
 	for _, tag := range []string{"", ".a", "a/b", "a b", "a:b", strings.Repeat("a", 129)} {
 		o.Tags = []string{tag}
 		if err := o.Check(); fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" {
