@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestCompatibility wants every row of docs/compatibility.md to name a test that
+// TestCompatibility wants every row of docs/reference/compatibility.md to name a test that
 // there is.
 func TestCompatibility(t *testing.T) {
-	data, err := os.ReadFile(filepath.FromSlash("../docs/compatibility.md"))
+	data, err := os.ReadFile(filepath.FromSlash("../docs/reference/compatibility.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

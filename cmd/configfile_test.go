@@ -28,7 +28,7 @@ func bareEnvironment() *Environment {
 
 func testGrammar() configfile.Grammar { return (&global{env: bareEnvironment()}).grammar() }
 
-const schemaFile = "../docs/botkube-mirror.schema.json"
+const schemaFile = "../docs/reference/botkube-mirror.schema.json"
 
 // TestSchema keeps the schema in the documentation the one that the flags make.
 func TestSchema(t *testing.T) {
@@ -63,12 +63,12 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 // judged by both.
 func TestSchemaAndProgramAgree(t *testing.T) {
 	schema, grammar := compiledSchema(t), testGrammar()
-	example, err := os.ReadFile("../docs/botkube-mirror.example.yaml")
+	example, err := os.ReadFile("../docs/reference/botkube-mirror.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := []string{
-		string(example), excerpt(t, "config.md"), excerpt(t, "proxy.md"),
+		string(example), excerpt(t, "reference/configuration.md"), excerpt(t, "how-to/company-proxy.md"),
 		"platform: all", "platform: 'linux/amd64, linux/arm64'", "platform: [linux/amd64, all]", "plugin: a/b@v1.0.0+x", "exclude: [a/b, c/d]",
 		"repository: {a: 'https://example.com/x?y=z'}", "repository: [a=x]", "repository: {}", "retries: 0", "parallel: 64", "stall-timeout: 1m30s",
 		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "max-size: 2GiB", "max-size: 5000", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",

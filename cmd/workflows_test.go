@@ -182,7 +182,7 @@ func TestRenovate(t *testing.T) {
 	}
 	gitlab := "variables:\n  MIRROR_RELEASE: v1.2.3\n  MIRROR_SHA256: " + strings.Repeat("0", 64) + "\n"
 	for _, tt := range []struct{ file, text, dependency, want string }{
-		{"botkube-mirror.yaml", read(t, "../docs/botkube-mirror.example.yaml"), "kubeshop/botkube", "v1.14.0"},
+		{"botkube-mirror.yaml", read(t, "../docs/reference/botkube-mirror.example.yaml"), "kubeshop/botkube", "v1.14.0"},
 		{"ci/botkube-mirror.staging.yml", "version: \"v1.13.0\" # raised by Renovate\n", "kubeshop/botkube", "v1.13.0"},
 		{"botkube-mirror.yaml", "pull:\n  version: v1.13.0\n", "kubeshop/botkube", ""},
 		{"values.yaml", "version: v1.13.0\n", "kubeshop/botkube", ""},

@@ -86,7 +86,7 @@ func (p *Page) header() markup {
 	}
 	password := markup("")
 	if p.Password {
-		password = block("p", class("warn"), "This server asks for a user and a password. Give them to Helm in a file after mirror.yaml, as “Passwords” in docs/serve-production.md says, and to curl with --netrc.")
+		password = block("p", class("warn"), "This server asks for a user and a password. Give them to Helm in a file after mirror.yaml, as “Passwords” in docs/how-to/web-server-in-production.md says, and to curl with --netrc.")
 	}
 	return block("header", markup("\n"), up,
 		block("h1", "Plugins for ", p.name()),

@@ -1,10 +1,10 @@
 //go:build linux
 
 // Command bench measures botkube-mirror beside what others would use for the same, and writes
-// docs/benchmarks.md with a picture of how time and memory grow. Run it in the module's directory, on a
+// docs/explanation/benchmarks.md with a picture of how time and memory grow. Run it in the module's directory, on a
 // machine with nothing else to do:
 //
-//	go run ./internal/test/bench [-runs 5] [-only push,verify] [-o docs]
+//	go run ./internal/test/bench [-runs 5] [-only push,verify] [-o docs/explanation]
 //
 // botkube-mirror and its peers, which are the other programs, take turns on two processors. The files
 // to read are in memory before each run, and what earlier runs wrote is on disk. Peers are taken from
@@ -44,7 +44,7 @@ func main() {
 	only := flag.String("only", "weight,start,growth,bundle,directory,unpack,verify,push,serve", "what to measure; commands, too, runs every command on many plugins")
 	product := flag.String("product", "", "botkube-mirror to measure (default: built from this module, as it is released)")
 	scratch := flag.String("dir", "", "directory to work in (default: a temporary one)")
-	out := flag.String("o", "docs", "directory for benchmarks.md and benchmarks.svg; - prints the table only")
+	out := flag.String("o", "docs/explanation", "directory for benchmarks.md and benchmarks.svg; - prints the table only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

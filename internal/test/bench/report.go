@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// report is the content of docs/benchmarks.md.
+// report is the content of docs/explanation/benchmarks.md.
 type report struct {
 	lines  []string
 	failed []string

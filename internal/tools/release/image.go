@@ -94,7 +94,7 @@ func labels(version, revision string, date time.Time) map[string]string {
 		"org.opencontainers.image.licenses":      "Apache-2.0",
 		"org.opencontainers.image.source":        source,
 		"org.opencontainers.image.url":           source,
-		"org.opencontainers.image.documentation": source + "/blob/main/docs/install.md",
+		"org.opencontainers.image.documentation": source + "/blob/main/docs/how-to/install.md",
 	}
 }
 
