@@ -46,24 +46,26 @@ func TestUpstream(t *testing.T) {
 	}
 }
 
-// TestUpstreamIsGenerated fails when testdata/upstream is not what its generator
-// writes.
-func TestUpstreamIsGenerated(t *testing.T) {
+// TestUpstreamsAreGenerated fails when testdata/upstream or testdata/demo is not what their
+// generator writes.
+func TestUpstreamsAreGenerated(t *testing.T) {
 	tier.SkipUnlessThorough(t)
 	fresh := t.TempDir()
 	out, err := exec.Command("go", "run", filepath.Join(upstream, "generate")+"/", fresh).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	want, got := files(t, fresh), files(t, upstream)
-	for name := range want {
-		if got[name] != want[name] {
-			t.Errorf("%s is stale: go run ./testdata/upstream/generate", name)
+	for _, dir := range []string{"upstream", "demo"} {
+		want, got := files(t, filepath.Join(fresh, dir)), files(t, filepath.Join(upstream, "..", dir))
+		for name := range want {
+			if got[name] != want[name] {
+				t.Errorf("testdata/%s/%s is stale: go run ./testdata/upstream/generate", dir, name)
+			}
+			delete(got, name)
 		}
-		delete(got, name)
-	}
-	for name := range got {
-		t.Errorf("%s is not generated", name)
+		for name := range got {
+			t.Errorf("testdata/%s/%s is not generated", dir, name)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
-// Command generate writes the plugin upstream that the tests and the first
-// command of the README use. From the root of the repository:
+// Command generate writes two upstreams of plugins: testdata/upstream, which the tests use, and
+// testdata/demo, which the README uses. From the root of the repository:
 //
-//	go run ./testdata/upstream/generate [DIR]
+//	go run ./testdata/upstream/generate [TESTDATA]
 //
 // It always writes the same bytes.
 package main
@@ -12,23 +12,29 @@ import (
 )
 
 func main() {
-	dir := filepath.Join("testdata", "upstream")
+	dir := "testdata"
 	if len(os.Args) > 1 {
 		dir = os.Args[1]
 	}
 	t := tree{}
 	buildMain(t)
 	buildExtra(t)
-	t.write(dir)
+	t.write(filepath.Join(dir, "upstream"))
+	t = tree{}
+	buildDemo(t)
+	t.write(filepath.Join(dir, "demo"))
 }
 
-// tree is the upstream: content by slash-separated path.
+// tree is an upstream: content by slash-separated path.
 type tree map[string][]byte
 
 // write replaces what an earlier run wrote, so that no stale file stays.
 func (t tree) write(dir string) {
-	for _, own := range []string{"archives", "dependencies", "extra", "schemas"} {
-		check(os.RemoveAll(filepath.Join(dir, own)))
+	check(os.MkdirAll(dir, 0o755))
+	for _, e := range must(os.ReadDir(dir)) {
+		if e.Name() != "generate" && e.Name() != ".gitattributes" {
+			check(os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
 	for name, content := range t {
 		file := filepath.Join(dir, filepath.FromSlash(name))
