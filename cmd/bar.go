@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -31,12 +30,22 @@ func (env *Environment) canDraw() bool {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := fileOf(w)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// fileOf returns the file that a writer writes to, if it is one.
+func fileOf(w io.Writer) (*os.File, bool) {
+	if within, ok := w.(*interruptible); ok {
+		w = within.to
+	}
+	f, ok := w.(*os.File)
+	return f, ok
+}
+
+// columns is how wide a terminal is, or 80 for what is none.
 func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
+	if f, ok := fileOf(w); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width
 		}
@@ -118,7 +127,7 @@ func barText(m *meter, columns int) string {
 	room := columns - besideBar - columns/leastBar
 	var t barLine
 	try := func(longer barLine) bool {
-		if utf8.RuneCountInString(longer.String()) > room {
+		if columnsOf(longer.String()) > room {
 			return false
 		}
 		t = longer

@@ -44,7 +44,7 @@ most 60,000 bytes, and names from outside cannot be markup in it.`,
 			if g.format == "markdown" {
 				summary = diffMarkdown
 			}
-			if err := g.print(d, func() string { return summary(d) }); err != nil || !exitCode || len(d.Differences) == 0 {
+			if err := g.print(d, func(out *layout) { out.raw(summary(d)) }); err != nil || !exitCode || len(d.Differences) == 0 {
 				return err
 			}
 			return fault.New(fault.Differs, "%s and %s differ", form.SourceName(args[0]), form.SourceName(args[1]))

@@ -33,7 +33,7 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 		if err != nil {
 			return o, err
 		}
-		if target.Path == "-" && isTerminal(g.env.Stdout.(*interruptible).to) {
+		if target.Path == "-" && isTerminal(g.env.Stdout) {
 			return o, fault.New(fault.Usage, "standard output is a terminal, which a bundle would only confuse").
 				WithHint("redirect it to a file or a pipe, or name a file: -o bundle.tar")
 		}

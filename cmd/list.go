@@ -86,7 +86,7 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, n needs) e
 	})
 }
 
-func listSummary(l *mirror.Listing) string {
+func listSummary(to *layout, l *mirror.Listing) {
 	var out strings.Builder
 	writeListHeader(&out, l)
 	out.WriteString("\n")
@@ -99,7 +99,7 @@ func listSummary(l *mirror.Listing) string {
 	}
 	writeListTotals(&out, l)
 	writeConfigured(&out, l.Values)
-	return out.String()
+	to.raw(out.String())
 }
 
 func writeListHeader(out *strings.Builder, l *mirror.Listing) {

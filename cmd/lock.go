@@ -74,7 +74,7 @@ output.`,
 			if err := writeFile(c.Context(), file, data); err != nil {
 				return fmt.Errorf("writing the lock: %w", err)
 			}
-			return g.print(l, func() string { return lockSummary(file, l, configured) })
+			return g.print(l, func(out *layout) { out.raw(lockSummary(file, l, configured)) })
 		},
 	}
 	sel.register(c, "put into the bundle")

@@ -53,7 +53,7 @@ It is 3 or 4 if something could not be compared.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(found, func() string { return outdatedSummary(found, g.givenForNetwork()) }); err != nil {
+			if err := g.print(found, func(out *layout) { out.raw(outdatedSummary(found, g.givenForNetwork())) }); err != nil {
 				return err
 			}
 			if err := found.Failure(); err != nil || !exitCode || !found.Outdated {

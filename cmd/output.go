@@ -15,18 +15,20 @@ import (
 )
 
 // print writes a result to standard output, as JSON or as text for people.
-func (g *global) print(result any, text func() string) error {
+func (g *global) print(result any, text func(*layout)) error {
 	return g.printTo(g.env.Stdout, result, text)
 }
 
-func (g *global) printTo(w io.Writer, result any, text func() string) error {
+func (g *global) printTo(w io.Writer, result any, text func(*layout)) error {
 	if g.format == "json" {
 		enc := json.NewEncoder(jsonWriter{w})
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(result)
 	}
-	_, err := io.WriteString(w, tame(text()))
+	out := g.env.layoutFor(w)
+	text(out)
+	_, err := io.WriteString(w, out.String())
 	return err
 }
 

@@ -44,7 +44,7 @@ With --dry-run, only print what would be removed, and how many bytes that frees.
 			if err != nil {
 				return err
 			}
-			return g.print(pruned, func() string { return pruneSummary(pruned) })
+			return g.print(pruned, func(out *layout) { out.raw(pruneSummary(pruned)) })
 		},
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")

@@ -54,7 +54,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (o.DryRun || g.format == "json")) {
 				return err
 			}
-			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func() string { return pullSummary(result) }))
+			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(pullSummary(result)) }))
 		},
 	}
 	sel.register(c, "put into the bundle")

@@ -69,7 +69,7 @@ From docker://, signatures and other referrers of all of that travel along.`,
 				return err
 			}
 			// A dry run has a result beside what is in the way.
-			return cmp.Or(g.print(pushed, func() string { return pushSummary(pushed, o) }), err)
+			return cmp.Or(g.print(pushed, func(out *layout) { out.raw(pushSummary(pushed, o)) }), err)
 		},
 	}
 	sub.register(c)

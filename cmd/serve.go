@@ -111,7 +111,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	o.Changed, o.Program = log.changed, programVersion(g.env.Version)
 	o.Hangup = hangup(c.Context())
 	o.Started = func(s *serve.Serving) error {
-		return g.print(s, func() string { return servingSummary(s) })
+		return g.print(s, func(out *layout) { out.raw(servingSummary(s)) })
 	}
 	p := g.events()
 	defer p.close()

@@ -40,12 +40,12 @@ func (n *networkFlags) sources(targets ...string) needs {
 func inRegistry(target string) bool { return strings.HasPrefix(target, form.RegistryPrefix) }
 
 // show prints what run returns, in a session with what a command needs.
-func show[T any](ctx context.Context, g *global, n needs, summary func(T) string, run func(*mirror.Session) (T, error)) error {
+func show[T any](ctx context.Context, g *global, n needs, summary func(*layout, T), run func(*mirror.Session) (T, error)) error {
 	result, err := inSession(ctx, g, n, run)
 	if err != nil {
 		return err
 	}
-	return g.print(result, func() string { return summary(result) })
+	return g.print(result, func(out *layout) { summary(out, result) })
 }
 
 // inSession prepares what a command needs, shows progress, and returns what run returns.

@@ -46,7 +46,7 @@ volume. Only a registry needs a network.`,
 			if err != nil {
 				return err
 			}
-			return g.printTo(g.resultTo(o.Outputs), result, func() string { return unpackSummary(result) })
+			return g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(unpackSummary(result)) })
 		},
 	}
 	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` (sha256:…) that the lock must have: whatever has another is an error, and nothing is written")

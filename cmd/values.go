@@ -68,7 +68,7 @@ and --format patch what changes in the agent's Deployment.`,
 			if err != nil {
 				return err
 			}
-			return g.print(made, func() string { return string(text) })
+			return g.print(made, func(out *layout) { out.raw(string(text)) })
 		},
 	}
 	flags.register(c)

@@ -59,7 +59,7 @@ among them though it decides what an agent starts.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(found, func() string { return verifySummary(found, g.verbose) }); err != nil {
+			if err := g.print(found, func(out *layout) { out.raw(verifySummary(found, g.verbose)) }); err != nil {
 				return err
 			}
 			return found.Failure()

@@ -19,7 +19,7 @@ func versionCommand(g *global) *cobra.Command {
 				Go       string `json:"go"`
 				Platform string `json:"platform"`
 			}{programVersion(g.env.Version), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-			return g.print(v, func() string { return fmt.Sprintf("botkube-mirror %s (%s, %s)\n", v.Version, v.Go, v.Platform) })
+			return g.print(v, func(out *layout) { out.raw(fmt.Sprintf("botkube-mirror %s (%s, %s)\n", v.Version, v.Go, v.Platform)) })
 		},
 	}
 }

@@ -1,0 +1,320 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/rivo/uniseg"
+)
+
+// layout lays out a result for people: the verdict, then tables, then notes, then the next steps.
+// A blank line stands between two blocks of different kinds. Whatever it is given is escaped.
+type layout struct {
+	width  int
+	colour bool
+	lines  []string
+	last   block
+}
+
+// block is the kind of what was written last.
+type block int
+
+const (
+	noBlock block = iota
+	titleBlock
+	verdictBlock
+	textBlock
+	tableBlock
+	noteBlock
+	nextBlock
+)
+
+// mood decides the colour of a verdict.
+type mood string
+
+const (
+	plain   mood = ""
+	good    mood = "\x1b[1;32m" // green
+	caution mood = "\x1b[1;33m" // yellow
+	bad     mood = "\x1b[1;31m" // red
+)
+
+// Text is wrapped at the width, but a sentence across a wide screen is hard to read.
+const widestText = 100
+
+// coloured and uncoloured stand in a line where a colour begins and ends. Texts cannot have them:
+// they are escaped.
+const (
+	coloured   = "\x01"
+	uncoloured = "\x02"
+)
+
+// layoutFor returns an empty layout for whatever reads from a writer.
+func (env *Environment) layoutFor(w io.Writer) *layout {
+	terminal := isTerminal(w)
+	return &layout{
+		width:  max(columns(w), leastColumns),
+		colour: terminal && ansi && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb",
+	}
+}
+
+// String is the text. A line never begins with a command to a CI system.
+func (l *layout) String() string {
+	var out strings.Builder
+	for _, line := range l.lines {
+		out.WriteString(line + "\n")
+	}
+	return uncommanding(out.String())
+}
+
+// begin separates a block from the one before.
+func (l *layout) begin(kind block) {
+	same := l.last == kind && kind != tableBlock && kind != titleBlock
+	if titled := l.last == titleBlock && kind != titleBlock; l.last != noBlock && !same && !titled {
+		l.lines = append(l.lines, "")
+	}
+	l.last = kind
+}
+
+// verdict says in a line what is true now: SUBJECT: STATE, DETAILS. The state has the colour.
+func (l *layout) verdict(m mood, subject, state string, details ...string) {
+	l.begin(verdictBlock)
+	parts := []string{coloured + tameName(state) + uncoloured}
+	for _, d := range details {
+		if d != "" {
+			parts = append(parts, tameName(d))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if subject != "" {
+		text = tameName(subject) + ": " + text
+	}
+	on, off := string(m), "\x1b[0m"
+	if !l.colour || m == plain {
+		on, off = "", ""
+	}
+	for _, line := range wrapped(text, l.textWidth(), "  ") {
+		l.lines = append(l.lines, strings.NewReplacer(coloured, on, uncoloured, off).Replace(line))
+	}
+}
+
+// title stands above the table or text that follows.
+func (l *layout) title(format string, args ...any) {
+	l.begin(titleBlock)
+	l.wrap(fmt.Sprintf(format, args...), "")
+}
+
+// text writes a sentence, or several.
+func (l *layout) text(format string, args ...any) {
+	l.begin(textBlock)
+	l.wrap(fmt.Sprintf(format, args...), "  ")
+}
+
+// item writes a line of a list below what was written last. It is not wrapped, so that it can be
+// copied.
+func (l *layout) item(format string, args ...any) {
+	l.lines = append(l.lines, "  "+tameName(fmt.Sprintf(format, args...)))
+}
+
+// note writes a remark.
+func (l *layout) note(format string, args ...any) {
+	l.begin(noteBlock)
+	l.wrap("note: "+fmt.Sprintf(format, args...), "  ")
+}
+
+// next says what to do now, and with which commands.
+func (l *layout) next(what string, commands ...string) {
+	l.begin(nextBlock)
+	l.wrap("next: "+what, "  ")
+	for _, c := range commands {
+		l.command(c)
+	}
+}
+
+// command writes a command line that works as it stands. It is broken where a shell can read on.
+func (l *layout) command(command string) {
+	line := "  "
+	for _, part := range commandParts(tameName(command)) {
+		switch {
+		case strings.TrimSpace(line) == "":
+			line += part
+		case columnsOf(line)+1+columnsOf(part)+len(` \`) > l.width && runtime.GOOS != "windows":
+			l.lines = append(l.lines, line+` \`)
+			line = "    " + part
+		default:
+			line += " " + part
+		}
+	}
+	l.lines = append(l.lines, line)
+}
+
+// raw writes a document as it is, but escaped.
+func (l *layout) raw(text string) {
+	if text != "" {
+		l.lines = append(l.lines, strings.Split(strings.TrimSuffix(tame(text), "\n"), "\n")...)
+		l.last = noBlock
+	}
+}
+
+func (l *layout) textWidth() int { return min(l.width, widestText) }
+
+func (l *layout) wrap(text, indent string) {
+	l.lines = append(l.lines, wrapped(oneLine(text), l.textWidth(), indent)...)
+}
+
+// column is one of a table.
+type column struct {
+	heading string
+	right   bool // aligned
+	wraps   bool
+}
+
+// word is a column of cells that are not broken, number one of figures, prose one of cells that may
+// be broken at blanks.
+func word(heading string) column   { return column{heading: heading} }
+func number(heading string) column { return column{heading: heading, right: true} }
+func prose(heading string) column  { return column{heading: heading, wraps: true} }
+
+const (
+	gap        = "  " // between columns
+	leastProse = 24   // columns of a cell that is wrapped
+)
+
+// table writes rows below headings. Empty columns are left out. If the rest is too wide, prose is
+// wrapped first. Then the columns that do not fit stand on lines of their own, below each row, and
+// their headings too. Nothing is cut.
+func (l *layout) table(columns []column, rows [][]string) {
+	cells := make([][]string, len(rows)+1) // [row][column]
+	var kept []column
+	for i, c := range columns {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+			continue
+		}
+		kept = append(kept, c)
+		cells[0] = append(cells[0], c.heading)
+		for n, row := range rows {
+			cells[n+1] = append(cells[n+1], tameName(row[i]))
+		}
+	}
+	if len(kept) == 0 {
+		return
+	}
+	l.begin(tableBlock)
+	widths := l.widths(kept, cells)
+	for _, row := range cells {
+		l.row(kept, widths, row)
+	}
+}
+
+// widths are those of the columns: of the widest cell, or less for prose if that is too much.
+func (l *layout) widths(columns []column, cells [][]string) []int {
+	widths, all := make([]int, len(columns)), -len(gap)
+	for i := range columns {
+		for _, row := range cells {
+			widths[i] = max(widths[i], columnsOf(row[i]))
+		}
+		all += widths[i] + len(gap)
+	}
+	for i, c := range slices.Backward(columns) {
+		if c.wraps && all > l.width {
+			narrow := max(widths[i]-(all-l.width), min(leastProse, widths[i]))
+			all, widths[i] = all-widths[i]+narrow, narrow
+		}
+	}
+	return widths
+}
+
+// row writes the cells of a row, in as many lines as the widths need.
+func (l *layout) row(columns []column, widths []int, row []string) {
+	for from, indent := 0, ""; from < len(columns); indent = gap {
+		to, used := from, len(indent)-len(gap)
+		for to < len(columns) && (to == from || used+len(gap)+widths[to] <= l.width) {
+			used += len(gap) + widths[to]
+			to++
+		}
+		l.cells(columns[from:to], widths[from:to], row[from:to], indent)
+		from = to
+	}
+}
+
+// cells writes cells side by side. Those of prose may have several lines.
+func (l *layout) cells(columns []column, widths []int, row []string, indent string) {
+	broken, most := make([][]string, len(row)), 1
+	for i, text := range row {
+		broken[i] = []string{text}
+		if columns[i].wraps {
+			broken[i] = wrapped(text, min(widths[i], l.width-len(indent)), "")
+		}
+		most = max(most, len(broken[i]))
+	}
+	for n := range most {
+		line := indent
+		for i, c := range columns {
+			text := ""
+			if n < len(broken[i]) {
+				text = broken[i][n]
+			}
+			blanks := strings.Repeat(" ", max(widths[i]-columnsOf(text), 0))
+			if c.right {
+				text = blanks + text
+			} else {
+				text += blanks
+			}
+			line += text + gap
+		}
+		if line = strings.TrimRight(line, " "); line != "" {
+			l.lines = append(l.lines, line)
+		}
+	}
+}
+
+// wrapped breaks a text at blanks. All lines but the first are indented. A word that is too long
+// has a line of its own.
+func wrapped(text string, width int, indent string) (lines []string) {
+	line, empty := "", true
+	for _, w := range strings.Fields(text) {
+		if !empty && columnsOf(line)+1+columnsOf(w) > width {
+			lines = append(lines, line)
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+w, false
+	}
+	return append(lines, line)
+}
+
+// commandParts splits a command line where it can be broken. A flag stays with its value.
+func commandParts(command string) (parts []string) {
+	quote, begin := rune(0), 0
+	var words []string
+	for i, r := range command {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote = r
+		case quote == 0 && r == ' ':
+			words = append(words, command[begin:i])
+			begin = i + 1
+		}
+	}
+	for _, w := range append(words, command[begin:]) {
+		last := len(parts) - 1
+		if w != "" && last >= 0 && !strings.HasPrefix(w, "-") && strings.HasPrefix(parts[last], "-") && !strings.ContainsAny(parts[last], " =") {
+			parts[last] += " " + w
+		} else if w != "" {
+			parts = append(parts, w)
+		}
+	}
+	return parts
+}
+
+// columnsOf is how many columns of a terminal a text takes.
+func columnsOf(text string) int {
+	return uniseg.StringWidth(text)
+}
