@@ -27,16 +27,21 @@ func buildAndRun(m *testing.M, program *string) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	*program = filepath.Join(dir, "botkube-mirror")
-	// To link takes seconds. What go run has linked, unlike go build, it keeps; here
-	// it is copied rather than run.
-	build := exec.Command("go", "run", "-exec", "cp", "github.com/botkube-mirror/botkube-mirror", *program)
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	if err := noteSources(); err != nil {
+	if err := Build(*program); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
+}
+
+// Build writes the program to a file, for a test of a package of internal/test.
+func Build(file string) error {
+	// To link takes seconds. What go run has linked, unlike go build, it keeps; here
+	// it is copied rather than run.
+	build := exec.Command("go", "run", "-exec", "cp", "github.com/botkube-mirror/botkube-mirror", file)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return noteSources()
 }
 
 // noteSources reads the directories of the program's sources. go test notes which

@@ -1,27 +1,30 @@
 // Command generate writes two upstreams of plugins: testdata/upstream, which the tests use, and
 // testdata/demo, which the README uses. From the root of the repository:
 //
-//	go run ./testdata/upstream/generate [TESTDATA]
+//	go run ./testdata/upstream/generate [-size BYTES] [TESTDATA]
 //
-// It always writes the same bytes.
+// It always writes the same bytes. With -size, the demo's programs are about that large.
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 )
 
 func main() {
+	size := flag.Int("size", 0, "size of the demo's programs")
+	flag.Parse()
 	dir := "testdata"
-	if len(os.Args) > 1 {
-		dir = os.Args[1]
+	if flag.NArg() > 0 {
+		dir = flag.Arg(0)
 	}
 	t := tree{}
 	buildMain(t)
 	buildExtra(t)
 	t.write(filepath.Join(dir, "upstream"))
 	t = tree{}
-	buildDemo(t)
+	demo{size: *size}.build(t)
 	t.write(filepath.Join(dir, "demo"))
 }
 

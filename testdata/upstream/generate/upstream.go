@@ -23,7 +23,9 @@ type plugin struct {
 	// ext is the extension of its archives, or "" for raw binaries.
 	ext string
 	// dir is where its archives lie, relative to the index.
-	dir          string
+	dir string
+	// size is how many bytes follow the first lines of its program.
+	size         int
 	platforms    []platform
 	dependencies []func(tree, platform) (name, url string)
 	schema       schema
@@ -126,7 +128,7 @@ func buildIndex(t tree, dir string, plugins []plugin) {
 
 func (p plugin) download(t tree, dir string, at platform) download {
 	stem := p.kind + "_" + p.name + "_" + at.file()
-	content := []byte(script(p.name, p.version, at))
+	content := []byte(lengthened(script(p.name, p.version, at), p.size))
 	if p.ext != "" {
 		member := stem
 		if at.OS == "windows" {
