@@ -1,0 +1,166 @@
+//go:build unix
+
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
+)
+
+// problemsOf checks and runs a page of the README's, and returns what is wrong with it.
+func problemsOf(t *testing.T, text string, update bool) (problems, after string) {
+	t.Helper()
+	root := t.TempDir()
+	check(os.MkdirAll(filepath.Join(root, "docs"), 0o755))
+	check(os.WriteFile(filepath.Join(root, "docs", "other.md"), []byte("# Other `page`\n\n## The way\n\n## The way\n"), 0o644))
+	file := filepath.Join(root, "README.md")
+	check(os.WriteFile(file, []byte(text), 0o644))
+	check(os.Mkdir(filepath.Join(root, ".github"), 0o755))
+	l, err := readLibrary(root)
+	check(err)
+	p := l.pages["README.md"]
+	p.run(t, root, update)
+	p.checkForm()
+	l.checkLinks(p)
+	return strings.Join(p.problems, "\n"), string(must(os.ReadFile(file)))
+}
+
+// TestLies wants pages that are wrong to fail, with the place.
+func TestLies(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ page, want string }{
+		"another output":      {"```console\n$ echo one; echo 2\none\ntwo\n```", "README.md:2: the page shows another output than the command has:\nline 2 is shown as: two\n            but is: 2"},
+		"less output":         {"```console\n$ echo one\n```", "README.md:2: the page shows another output"},
+		"more output":         {"```console\n$ true\none\n```", "README.md:2: the page shows another output"},
+		"dots too early":      {"```console\n$ printf '%s\\n' 1 2 3\n…\n2\n```", "README.md:2: the page shows another output"},
+		"a failing command":   {"```console\n$ true\n$ sh -c 'echo no; exit 3'\nno\n```", "README.md:3: exit code 3, not 0:\nno"},
+		"another exit code":   {"<!-- exit: 4 -->\n```console\n$ sh -c 'exit 3'\n```", "README.md:3: exit code 3, not 4"},
+		"a hidden failure":    {"<!-- run: false -->", "README.md:1: exit code 1, not 0"},
+		"the end of a shell":  {"```console\n$ exit\n$ echo more\nmore\n```", "README.md:2: the shell ended"},
+		"a server that fails": {"<!-- background -->\n```console\n$ false\n```", "README.md:3: exit code 1, not 0"},
+		"a word of the error": {"<!-- exit: 2 -->\n```console\n$ botkube-mirror pull\n```", "README.md:3: the page shows another output"},
+		"an unknown host":     {"```console\n$ botkube-mirror pull --retries 0 --repository a=https://nowhere.example.com/plugins-index.yaml -o plugins\n```", "README.md:2: exit code 3, not 0"},
+
+		"an unknown comment":         {"<!-- nut run: cluster -->\n```console\n$ false\n```", `README.md:1: unknown comment "nut run"`},
+		"no reason":                  {"<!-- not run: -->\n```console\n$ false\n```", "README.md:1: <!-- not run: -->: this comment needs a value"},
+		"a comment without a block":  {"<!-- not run: cluster -->\ntext\n", "README.md:1: no block of code follows"},
+		"a comment at the end":       {"<!-- exit: 1 -->\n", "README.md:1: no block of code follows"},
+		"an exit code that is none":  {"<!-- exit: one -->\n```console\n$ true\n```", `README.md:1: "one" is no exit code`},
+		"a block of sh":              {"```sh\nls\n```", "README.md:1: ```sh is not run: use ```console"},
+		"a block in no language":     {"```\nls\n```", "README.md:1: this block has no language"},
+		"indented code":              {"Run:\n\n    ls\n", "README.md:3: indented code"},
+		"indented code in a list":    {"1. Run:\n\n       ls\n", "README.md:3: indented code"},
+		"indented code after a list": {"1. Run\n\nText:\n\n    ls\n", "README.md:5: indented code"},
+		"an output alone":            {"```console\nno command\n```", "README.md:1: a block ```console begins with a command"},
+		"a block without an end":     {"```console\n$ ls\n", "README.md:1: this block does not end"},
+		"a backslash before output":  {"```console\n$ echo \\\none\n```", `README.md:2: the command ends in \`},
+		"two in the background":      {"<!-- background -->\n```console\n$ true\n$ true\n```", "README.md:2: a block that runs in the background has one command"},
+		"a file of commands":         {"<!-- file: x -->\n```console\n$ true\n```", "README.md:2: a file is no block ```console"},
+		"needs without a command":    {"<!-- needs: git -->\n```yaml\na: b\n```", "README.md:2: only blocks ```console are run"},
+
+		"a dead link":          {"[x](docs/gone.md)", "README.md:1: there is no docs/gone.md"},
+		"a dead picture":       {`<img src="docs/gone.svg">`, "README.md:1: there is no docs/gone.svg"},
+		"a dead reference":     {"[x][y]\n\n[y]: gone.md", "README.md:3: there is no gone.md"},
+		"a dead anchor":        {"[x](docs/other.md#the-way-2)", "README.md:1: docs/other.md has no heading #the-way-2"},
+		"a dead anchor here":   {"# Way\n\n[x](#Way)", "README.md:3: README.md has no heading #Way"},
+		"a dead absolute link": {"[x](" + repository + "docs/gone.md)", "README.md:1: there is no docs/gone.md"},
+		"a link from the root": {"[x](/docs/other.md)", "README.md:1: /docs/other.md: links are relative"},
+		"a link out of here":   {"[x](../other.md)", "README.md:1: there is no ../other.md"},
+		"a long line":          {strings.Repeat("word ", 21), "README.md:1: the line has 105 columns, more than 100"},
+		"a long page":          {strings.Repeat("a\n", 201), "README.md:201: the page has 201 lines"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if problems, _ := problemsOf(t, tt.page, false); !strings.HasPrefix(problems, tt.want) {
+				t.Errorf("the problems are:\n%s\nnot:\n%s", problems, tt.want)
+			}
+		})
+	}
+}
+
+// truth is a page with nothing wrong.
+const truth = "# A page\n" + `
+See [another](docs/other.md#the-way-1), [this](#a-page), <https://example.com> and [that](` + repository + `docs/other.md#other-page).
+
+<!-- This remark is for people. -->
+<!-- run: export NAME=you -->
+<!-- file: config/it.yaml -->
+` + "```yaml" + `
+listen: localhost:8080
+` + "```" + `
+
+1. It goes on in a list:
+
+   ` + "```console" + `
+   $ cat config/it.yaml | \
+   > cat
+   listen: localhost:8080
+   $ cat <<END
+   > a
+   >
+   > b
+   > END
+   a
+
+   b
+   $ echo $NAME in $PWD
+   you in /home/you/mirror
+   $ printf '%s\n' 1 2 3 4; echo 5 >&2
+   1
+   …
+   4
+   5
+   $ echo took 1.5s at 10.5 MiB/s on 2026-01-02
+   took 12ms at 3 B/s on 2030-03-04
+   $ sh -c 'exit 4'
+   $ echo $?
+   4
+   $ touch /media/usb/x && ls -d /media/usb/*
+   /media/usb/x
+   $ go run . list --repository x=https://plugins.example.com/plugins-index.yaml --format json | head -1
+   {
+   ` + "```" + `
+
+   A paragraph of the list.
+
+<!-- exit: 1 -->
+` + "```console" + `
+$ false
+` + "```" + `
+
+<!-- not run: it needs a cluster -->
+` + "```console" + `
+$ kubectl get pods
+` + "```" + `
+
+<!-- background -->
+` + "```console" + `
+$ sh -c 'echo ready; exec sleep 1000'
+ready
+` + "```" + `
+`
+
+// TestTruth wants a page that is right to pass, and to stay as it is when outputs are written anew.
+func TestTruth(t *testing.T) {
+	t.Parallel()
+	for _, update := range []bool{false, true}[:tier.Pick(1, 2)] {
+		if problems, after := problemsOf(t, truth, update); problems != "" || after != truth {
+			t.Errorf("update %t: %s\n%s", update, problems, after)
+		}
+	}
+}
+
+// TestUpdate wants outputs that are wrong to be replaced, and no others.
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	page := "- It\n\n  ```console\n  $ echo one\n  $ printf '2\\n\\n3'\n  1\n  2\n  $ echo a b\n  …\n  ```\n"
+	want := "- It\n\n  ```console\n  $ echo one\n  one\n  $ printf '2\\n\\n3'\n  2\n\n  3\n  $ echo a b\n  …\n  ```\n"
+	if problems, after := problemsOf(t, page, true); problems != "" || after != want {
+		t.Errorf("%s\n%s", problems, after)
+	}
+}

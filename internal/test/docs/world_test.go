@@ -1,0 +1,220 @@
+//go:build unix
+
+package docs
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/gittest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/proxytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
+)
+
+// A world is what the commands of a page see: directories of their own, and, through a proxy, servers
+// that go by the names of the real ones.
+type world struct {
+	root  string // has home/you, media, srv and what the test needs itself
+	env   []string
+	proxy string
+	// ports has the ports that a page shows, and those that are used in their place.
+	ports map[string]string
+	mu    sync.Mutex
+}
+
+// hosts are the servers of the world. ghcr.io has Botkube's images; a registry that pages push to is
+// empty at first.
+func hosts() map[string]http.Handler {
+	found := map[string]http.Handler{"ghcr.io": images(), "registry.example.com": newRegistry()}
+	for file := range official() {
+		host, _, _ := strings.Cut(file, "/")
+		found[host] = http.HandlerFunc(serveFile)
+	}
+	found["github.com"] = http.HandlerFunc(serveGitHub)
+	return found
+}
+
+func serveFile(w http.ResponseWriter, req *http.Request) {
+	data, ok := official()[path.Join(req.Host, req.URL.Path)]
+	if !ok {
+		http.NotFound(w, req)
+		return
+	}
+	w.Header().Set("ETag", `"`+sum(data)+`"`)
+	http.ServeContent(w, req, "", released, strings.NewReader(string(data)))
+}
+
+func serveGitHub(w http.ResponseWriter, req *http.Request) {
+	repository, page, _ := strings.Cut(req.URL.Path, "/releases/")
+	switch {
+	case page == "latest":
+		http.Redirect(w, req, repository+"/releases/tag/v1.14.0", http.StatusFound)
+	case strings.HasPrefix(page, "tag/"):
+	case strings.Contains(req.URL.Path, ".git/"):
+		gitServer().ServeHTTP(w, req)
+	default:
+		serveFile(w, req)
+	}
+}
+
+// gitServer has the repository from which the plugin exec takes its templates. It lives as long as
+// the process.
+var gitServer = sync.OnceValue(func() http.Handler {
+	s := must(gittest.Start(must(os.MkdirTemp(scratch, "git-"))))
+	r := must(s.Create("kubeshop/botkube.git"))
+	for _, name := range []string{"helm", "flux"} {
+		check(r.Write("cmd/executor/exec/templates/"+name+".yaml", "templates:\n  - trigger:\n      command:\n        prefix: "+name+"\n"))
+	}
+	must(r.Commit())
+	check(r.Point("refs/heads/release-1.8"))
+	return httputil.NewSingleHostReverseProxy(must(url.Parse(s.URL)))
+})
+
+func newRegistry() http.Handler {
+	return registry.New(registry.Logger(silent), registry.WithReferrersSupport(true))
+}
+
+var silent = log.New(io.Discard, "", 0)
+
+// images is a registry that has the agent's image. Nothing is pushed to it, so all pages share it.
+var images = sync.OnceValue(func() http.Handler {
+	h := newRegistry()
+	s := httptest.NewServer(h)
+	defer s.Close()
+	for _, version := range []string{"v1.13.0", "v1.14.0"} {
+		index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+		for _, p := range []platform{{"linux", "amd64"}, {"linux", "arm64"}} {
+			layer := static.NewLayer(tarball(map[string][]byte{"usr/local/bin/botkube": binaryFor(p, "botkube "+version, 80<<10)}), types.OCILayer)
+			img := must(mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layer))
+			img = must(mutate.ConfigFile(img, &v1.ConfigFile{OS: p.os, Architecture: p.arch, Config: v1.Config{Entrypoint: []string{"botkube"}}, RootFS: must(img.ConfigFile()).RootFS}))
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{
+				Add: mutate.ConfigMediaType(img, types.OCIConfigJSON), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: p.os, Architecture: p.arch}},
+			})
+		}
+		ref := must(name.NewTag(strings.TrimPrefix(s.URL, "http://")+"/kubeshop/botkube:"+version, name.Insecure))
+		check(remote.WriteIndex(ref, index))
+	}
+	return h
+})
+
+func newWorld(t testing.TB, repository string) *world {
+	if !gittest.Installed() {
+		tier.Missing(t, "there is no git that can serve")
+	}
+	w := &world{root: must(filepath.EvalSymlinks(t.TempDir())), ports: map[string]string{}}
+	servers := hosts()
+	authority := tlstest.NewAuthority("docs")
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		servers[req.Host].ServeHTTP(rw, req)
+	}))
+	secure.TLS, secure.Config.ErrorLog = authority.Server(slices.Collect(maps.Keys(servers))...), silent
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		host, port, _ := net.SplitHostPort(req.Host)
+		if host == "" {
+			host, port = req.Host, "80"
+		}
+		w.mu.Lock()
+		real := w.ports[port]
+		w.mu.Unlock()
+		switch {
+		case req.Method == http.MethodConnect && port == "443" && servers[host] != nil:
+			proxytest.Tunnel(rw, secure.Listener.Addr().String())
+		case req.Method == http.MethodConnect && real != "":
+			proxytest.Tunnel(rw, "127.0.0.1:"+real)
+		case real != "": // the mirror that a page serves, by a name
+			(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Host = "127.0.0.1:" + real }}).ServeHTTP(rw, req)
+		default:
+			http.Error(rw, "the world of the docs has no "+req.Host, http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(proxy.Close)
+	w.proxy = strings.TrimPrefix(proxy.URL, "http://")
+
+	ca := w.write("etc/ca.pem", authority.PEM(), 0o644)
+	w.write("bin/go", []byte(goProgram), 0o755)
+	seeder := w.write("etc/botkube-mirror-linux-amd64", binaryFor(platform{"linux", "amd64"}, "seeder", 100<<10), 0o755)
+	w.write("bin/botkube-mirror", fmt.Appendf(nil, startProgram, seeder, binaryPath), 0o755)
+	w.write(home+"/.gitconfig", []byte("[user]\n\tname = You\n\temail = you@example.com\n[init]\n\tdefaultBranch = main\n"), 0o644)
+	w.write(home+"/.curlrc", []byte("suppress-connect-headers\n"), 0o644)
+	for _, dir := range []string{work, "tmp", "media/usb", "mnt", "srv", "etc/botkube-mirror"} {
+		check(os.MkdirAll(filepath.Join(w.root, dir), 0o755))
+	}
+	w.env = []string{
+		"PATH=" + filepath.Join(w.root, "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"HOME=" + filepath.Join(w.root, home), "TMPDIR=" + filepath.Join(w.root, "tmp"), "USER=you", "LOGNAME=you",
+		"LC_ALL=C.UTF-8", "TZ=UTC", "TERM=dumb", "COLUMNS=80",
+		"REPOSITORY=" + repository, // for hidden commands
+		"HTTPS_PROXY=" + proxy.URL, "https_proxy=" + proxy.URL, "HTTP_PROXY=" + proxy.URL, "http_proxy=" + proxy.URL, "NO_PROXY=localhost,127.0.0.1", "no_proxy=localhost,127.0.0.1",
+		"SSL_CERT_FILE=" + ca, "CURL_CA_BUNDLE=" + ca, "GIT_SSL_CAINFO=" + ca, "GIT_CONFIG_NOSYSTEM=1",
+		// A terminal shows a bar, which is gone at the end.
+		"BOTKUBE_MIRROR_NO_PROGRESS=true",
+		"GORACE=atexit_sleep_ms=0",
+	}
+	return w
+}
+
+const (
+	home = "home/you"
+	work = home + "/mirror"
+	// goProgram stands for Go, which would build the program anew.
+	goProgram = `#!/bin/sh
+[ "$1 $2" = "run ." ] || { echo "the docs can run no other Go command than 'go run .'" >&2; exit 2; }
+shift 2
+exec botkube-mirror "$@"
+`
+	// startProgram starts the program. Images get another program as their entry point, so that they
+	// have the same digest after every change of this one.
+	startProgram = `#!/bin/sh
+case "$1 $*" in
+*--seeder* | *--skip*image*) ;;
+push* | *image:*) export BOTKUBE_MIRROR_SEEDER='linux/amd64=%s' ;;
+esac
+exec '%s' "$@"
+`
+)
+
+// write writes a file below the root, and returns its path.
+func (w *world) write(name string, data []byte, mode os.FileMode) string {
+	file := filepath.Join(w.root, filepath.FromSlash(name))
+	check(os.MkdirAll(filepath.Dir(file), 0o755))
+	check(os.WriteFile(file, data, mode))
+	return file
+}
+
+// port returns the port that is used in the place of one that a page shows.
+func (w *world) port(shown string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ports[shown] == "" {
+		l := must(net.Listen("tcp", "127.0.0.1:0"))
+		w.ports[shown] = fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+		check(l.Close())
+	}
+	return w.ports[shown]
+}
