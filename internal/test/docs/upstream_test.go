@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 // An internet is the files of all servers, by host and path.
@@ -115,21 +116,25 @@ func ghOf(version string) tool {
 	}, "gh_" + version + "_checksums.txt", 44 << 10}
 }
 
-// The types of an index have its keys in the order of the real ones. JSON is YAML.
+// The types of an index write it as the real ones are: in the order of their keys, and indented alike.
 type (
 	indexEntry struct {
-		Name        string            `json:"name"`
-		Type        string            `json:"type"`
-		Description string            `json:"description"`
-		Version     string            `json:"version"`
-		URLs        []indexDownload   `json:"urls"`
-		JSONSchema  map[string]string `json:"jsonSchema"`
+		Name        string            `yaml:"name"`
+		Type        string            `yaml:"type"`
+		Description string            `yaml:"description"`
+		Version     string            `yaml:"version"`
+		URLs        []indexDownload   `yaml:"urls"`
+		JSONSchema  map[string]string `yaml:"jsonSchema"`
+	}
+	indexPlatform struct {
+		OS           string `yaml:"os"`
+		Architecture string `yaml:"architecture"`
 	}
 	indexDownload struct {
-		URL          string                       `json:"url"`
-		Checksum     string                       `json:"checksum"`
-		Platform     map[string]string            `json:"platform"`
-		Dependencies map[string]map[string]string `json:"dependencies,omitempty"`
+		URL          string                       `yaml:"url"`
+		Checksum     string                       `yaml:"checksum"`
+		Platform     indexPlatform                `yaml:"platform"`
+		Dependencies map[string]map[string]string `yaml:"dependencies,omitempty"`
 	}
 )
 
@@ -145,7 +150,7 @@ func (n internet) release(base, version string, plugins []plugin) {
 			name := x.kind + "_" + x.name + "_" + p.os + "_" + p.arch
 			url := base + name + ".tar.gz"
 			n[url] = tarball(map[string][]byte{name: binaryFor(p, url, 12<<10+len(x.name)*500)})
-			d := indexDownload{URL: "https://" + url, Checksum: sum(n[url]), Platform: map[string]string{"os": p.os, "architecture": p.arch}}
+			d := indexDownload{URL: "https://" + url, Checksum: sum(n[url]), Platform: indexPlatform{p.os, p.arch}}
 			for dep, t := range x.deps {
 				if d.Dependencies == nil {
 					d.Dependencies = map[string]map[string]string{}
@@ -156,7 +161,11 @@ func (n internet) release(base, version string, plugins []plugin) {
 		}
 		entries = append(entries, e)
 	}
-	n[base+"plugins-index.yaml"] = must(json.MarshalIndent(map[string]any{"entries": entries}, "", "  "))
+	var index bytes.Buffer
+	e := yaml.NewEncoder(&index)
+	e.SetIndent(4)
+	check(e.Encode(map[string]any{"entries": entries}))
+	n[base+"plugins-index.yaml"] = index.Bytes()
 }
 
 // publish adds the file of a tool and its checksum, and returns the URL without its scheme.
