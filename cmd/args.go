@@ -26,7 +26,9 @@ func maxArgs(n int) cobra.PositionalArgs {
 		}
 		if c.HasSubCommands() {
 			e := fault.New(fault.Usage, "there is no command %q", args[0])
-			if near := nearestCommand(c, args[0]); near != "" {
+			if near := nearestCommand(c, args[0]); near == args[0] {
+				return e.WithHint("write it without --: %s %s", c.CommandPath(), near)
+			} else if near != "" {
 				return e.WithHint("did you mean %s?", near)
 			}
 			return e.WithHint("see %s --help", c.CommandPath())

@@ -14,21 +14,21 @@ import (
 // flags whose values [constraints] list, need no entry. Any other value is free text, for which
 // nothing is offered.
 var byPlaceholder = map[string]completer{
-	"FILE":                      (*asked).anyFile,
-	"TARGET":                    (*asked).output,
-	"LOCK":                      (*asked).source,
-	"OS/ARCH":                   commaList((*asked).platforms),
-	"OS/ARCH=FILE":              beforeEquals((*asked).seeders, (*asked).fileInWord),
-	"REPOSITORY/NAME":           commaList((*asked).pluginNames),
-	"REPOSITORY/NAME[@VERSION]": commaList((*asked).plugins),
-	"REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL": beforeEquals((*asked).dependencies, (*asked).fileInWord),
-	"NAME=URL":       beforeEquals((*asked).repositories, yamlFile),
-	"NAME:KEY=VALUE": (*asked).headers,
-	"PART":           commaList(oneOf(strings.Fields(partNames(" "))...)),
-	"VERSION":        (*asked).releases,
-	"IMAGE":          (*asked).image,
-	"REFERENCE":      (*asked).image,
-	"=REFERENCE":     (*asked).image,
+	"FILE":                       (*asked).anyFile,
+	"TARGET":                     (*asked).output,
+	"LOCK":                       (*asked).source,
+	"OS/ARCH":                    commaList((*asked).platforms),
+	"OS/ARCH=FILE":               beforeEquals((*asked).seeders, (*asked).fileInWord),
+	"REPOSITORY/NAME":            commaList((*asked).pluginNames),
+	"REPOSITORY/NAME[@VERSION]":  commaList((*asked).plugins),
+	"REPOSITORY/PLUGIN:NAME=URL": beforeEquals((*asked).dependencies, (*asked).fileInWord),
+	"NAME=URL":                   beforeEquals((*asked).repositories, yamlFile),
+	"NAME:KEY=VALUE":             (*asked).headers,
+	"PART":                       commaList(oneOf(strings.Fields(partNames(" "))...)),
+	"VERSION":                    (*asked).releases,
+	"IMAGE":                      (*asked).image,
+	"REFERENCE":                  (*asked).image,
+	"=REFERENCE":                 (*asked).image,
 }
 
 // byFlag completes the values of flags whose placeholder does not say enough.
@@ -80,8 +80,8 @@ func (g *global) completeValues(root *cobra.Command) {
 	}
 	flags := func(c *cobra.Command, all *pflag.FlagSet) {
 		all.VisitAll(func(f *pflag.Flag) {
-			var placeholder string
-			placeholder, f.Usage = pflag.UnquoteUsage(f)
+			placeholder, _ := placeholderOf(f)
+			f.Usage = describeFlag(c.Name(), f).Summary
 			// It fails for a flag of all commands only, which has one already.
 			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 				return g.complete(c, args, typed, completerOf(c.Name(), f, placeholder))
@@ -130,14 +130,14 @@ type completionShell struct {
 var completionShells = []completionShell{
 	{"bash", "source <(botkube-mirror completion bash)", "botkube-mirror completion bash > /etc/bash_completion.d/botkube-mirror"},
 	{"zsh", "source <(botkube-mirror completion zsh)", `botkube-mirror completion zsh > "${fpath[1]}/_botkube-mirror"`},
-	{"fish", "botkube-mirror completion fish | source", "botkube-mirror completion fish > ~/.config/fish/completions/botkube-mirror.fish"},
+	{"fish", "botkube-mirror completion fish | source", "botkube-mirror completion fish \\\n    > ~/.config/fish/completions/botkube-mirror.fish"},
 	{"powershell", "botkube-mirror completion powershell | Out-String | Invoke-Expression", "botkube-mirror completion powershell >> $PROFILE"},
 }
 
 func completionCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "completion",
-		Short: "Print a script that completes commands, flags and values",
+		Short: "Print the script for completion in a shell",
 		Args:  noArgs,
 	}
 	c.RunE = func(*cobra.Command, []string) error { return c.Help() }
@@ -151,8 +151,8 @@ func (s completionShell) command(g *global) *cobra.Command {
 	var bare bool
 	c := &cobra.Command{
 		Use:     s.name,
-		Short:   "Print the script for " + s.name,
-		Example: "  # in this session\n  " + s.now + "\n\n  # in every new session\n  " + s.always,
+		Short:   "Print the script for completion in " + s.name,
+		Example: "  # for this session\n  " + s.now + "\n\n  # for every new session\n  " + s.always,
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			script, err := s.script(c.Root())
@@ -166,7 +166,8 @@ func (s completionShell) command(g *global) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().BoolVar(&bare, "no-descriptions", false, "complete without descriptions")
+	c.Flags().BoolVar(&bare, "no-descriptions", false, "Complete without descriptions")
+	group(c.Flags(), outputGroup)
 	return c
 }
 

@@ -16,7 +16,7 @@ func TestEverythingIsCompleted(t *testing.T) {
 	root := (&global{env: &Environment{Stdout: io.Discard, Stderr: io.Discard}}).command()
 	flags, placeholders := map[string]bool{}, map[string]bool{}
 	note := func(f *pflag.Flag) {
-		placeholder, _ := pflag.UnquoteUsage(f)
+		placeholder, _ := placeholderOf(f)
 		flags[f.Name], placeholders[placeholder] = true, true
 		if placeholder == "DIR" && byFlag[f.Name] == nil && byPlaceholder["DIR"] == nil {
 			t.Errorf("--%s takes a directory, but nothing completes it", f.Name)

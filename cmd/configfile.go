@@ -77,7 +77,7 @@ func (g *global) grammar() configfile.Grammar {
 }
 
 func keyOf(command string, f *pflag.Flag) configfile.Key {
-	_, usage := pflag.UnquoteUsage(f)
+	_, usage := placeholderOf(f)
 	_, many := f.Value.(pflag.SliceValue)
 	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Constraints: constraintsOf(command, f), Check: f.Value.Set}
 	switch name := f.Value.Type(); {

@@ -20,17 +20,18 @@ func diffCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what changed between two mirrors or locks",
-		Long: `Show what changed from A to B, each whatever list shows: a bundle, a directory,
-a site, an image, a lock, docker://REFERENCE, or - for standard input.
+		Long: `Show what changed from A to B. Each is a lock or a mirror: a bundle, a directory,
+a site, an image, docker://REFERENCE in a registry, or - for standard input.
 
-A file whose URL stayed the same must not change: where one did, diff says so.
-The exit code is 0, whether anything changed or not; with --exit-code, it is 6
-if anything did.
+A file must not change while its URL stays the same. diff points out each file
+that did.
 
 With --format markdown, the result is a comment for a merge request. It has at
-most 60,000 bytes, and names from outside cannot be markup in it.`,
+most 60,000 bytes, and names in it are escaped.`,
 		Example: `  botkube-mirror diff old.tar new.tar
   botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code
+
+  # a comment for a merge request
   botkube-mirror diff old.lock.json new.lock.json --format markdown > comment.md`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,7 +57,8 @@ most 60,000 bytes, and names from outside cannot be markup in it.`,
 }
 
 func exitCodeFlag(c *cobra.Command, to *bool) {
-	c.Flags().BoolVar(to, "exit-code", false, "exit with 6 if anything differs")
+	c.Flags().BoolVar(to, "exit-code", false, "Exit with 6 if anything differs")
+	group(c.Flags(), outputGroup)
 }
 
 func diffSummary(d *mirror.Diffed) string {

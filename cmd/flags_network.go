@@ -24,8 +24,8 @@ type networkFlags struct {
 }
 
 func (n *networkFlags) register(c *cobra.Command) {
-	n.registry.register(c, "", "the registry", "")
 	n.transfer.register(c)
+	n.registry.register(c)
 }
 
 // registryFlags are for registries. Their certificates and authorities count for upstream, too.
@@ -38,16 +38,27 @@ type registryFlags struct {
 	clientCert, clientKey string
 }
 
-// register adds the flags. Their help names the registry by which, and ends in where if a flag counts
-// for other servers as well.
-func (r *registryFlags) register(c *cobra.Command, prefix, which, where string) {
-	r.prefix = prefix
+// register adds the flags.
+func (r *registryFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.BoolVar(&r.plainHTTP, prefix+"plain-http", false, "speak http to "+which)
-	flags.StringArrayVar(&r.caFiles, prefix+"ca-file", nil, "`FILE` of authorities in PEM form to trust beside the system's"+where+"; repeatable")
-	flags.StringVar(&r.clientCert, prefix+"client-cert", "", "`FILE` of a certificate in PEM form, for servers that ask who this is"+where)
-	flags.StringVar(&r.clientKey, prefix+"client-key", "", "`FILE` of the certificate's private key in PEM form")
-	flags.BoolVar(&r.insecure, prefix+"insecure-skip-verify", false, "do not verify the certificate of "+which)
+	flags.BoolVar(&r.plainHTTP, "plain-http", false, "Use HTTP, not HTTPS, for the registry")
+	flags.StringArrayVar(&r.caFiles, "ca-file", nil, "`FILE` Trust the certificate authorities in this PEM file as well as the system's")
+	flags.StringVar(&r.clientCert, "client-cert", "", "`FILE` Present this client certificate (PEM) to servers that ask for one")
+	flags.StringVar(&r.clientKey, "client-key", "", "`FILE` Private key (PEM) of the client certificate")
+	flags.BoolVar(&r.insecure, "insecure-skip-verify", false, "Do not verify the registry's certificate")
+	group(flags, registryGroup)
+}
+
+// registerSource adds the flags for a registry that is read while another one is written.
+func (r *registryFlags) registerSource(c *cobra.Command) {
+	r.prefix = "source-"
+	flags := c.Flags()
+	flags.BoolVar(&r.plainHTTP, "source-plain-http", false, "Like --plain-http, for the registry of BUNDLE")
+	flags.StringArrayVar(&r.caFiles, "source-ca-file", nil, "`FILE` Like --ca-file, for the registry of BUNDLE")
+	flags.StringVar(&r.clientCert, "source-client-cert", "", "`FILE` Like --client-cert, for the registry of BUNDLE")
+	flags.StringVar(&r.clientKey, "source-client-key", "", "`FILE` Like --client-key, for the registry of BUNDLE")
+	flags.BoolVar(&r.insecure, "source-insecure-skip-verify", false, "Like --insecure-skip-verify, for the registry of BUNDLE")
+	group(flags, "If BUNDLE is in a registry")
 }
 
 func (r *registryFlags) identity() transfer.Identity {
@@ -70,13 +81,14 @@ type transferFlags struct {
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
-	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX`: download URLs that begin with the first prefix from the second one, such as a proxy repository of Artifactory or Nexus; https:// for files and git repositories, docker:// for images; repeatable, the longest match wins")
-	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
-	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "how often in a row an attempt over a network may fail before a command gives up; the pauses between take one to two minutes by default")
-	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "longest `DURATION` for which a server may ask to be left alone, as after a rate limit; a command gives up at once if a server asks for more")
-	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
+	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX` Download through a proxy repository, such as Nexus or Artifactory. A URL that begins with the first prefix is read from the second one instead. Prefixes are https:// for files and git repositories, docker:// for images. The longest match wins.")
+	c.Flags().IntVar(&t.parallel, "parallel", 4, "`N` Transfer this many files at the same time")
+	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "`N` Repeat a failed request up to this many times in a row. By default, the pauses between take one to two minutes in all.")
+	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "`DURATION` Wait at most this long if a server asks for a pause. Servers do so after a rate limit. If a server asks for more, the command fails at once.")
+	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` Reconnect if a transfer stands still for this long. The whole transfer may take any time.")
 	t.rate.kind = "rate"
-	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB (default: no limit)")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` Limit all transfers together to this many bytes a second. Write it like 500KB or 2MiB. (default: no limit)")
+	group(c.Flags(), networkGroup)
 }
 
 func (t transferFlags) check() error {
@@ -128,7 +140,8 @@ func (b *byteCount) Set(text string) error {
 
 func (t *transferFlags) registerMaxSize(c *cobra.Command) {
 	t.maxSize = byteCount{"size", "1GiB", fetch.DefaultMaxBytes}
-	c.Flags().Var(&t.maxSize, "max-size", "most that one file may have, as a `SIZE` of the form 500MB or 2GiB: a larger one is not downloaded")
+	c.Flags().Var(&t.maxSize, "max-size", "`SIZE` Refuse to download a file that is larger. Write it like 500MB or 2GiB.")
+	group(c.Flags(), networkGroup)
 }
 
 // minRate is a rate at which even a handshake would take seconds.

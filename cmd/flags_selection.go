@@ -21,28 +21,36 @@ type selectionFlags struct {
 	repositories, headers, dependencies []string
 }
 
-// register registers the flags of a command that does something with images and the chart.
-func (s *selectionFlags) register(c *cobra.Command, does string) {
+// register adds the flags of a command that mirrors, or with show, of one that lists.
+func (s *selectionFlags) register(c *cobra.Command, show bool) {
 	flags := c.Flags()
-	flags.StringVar(&s.Version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
-	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
-	flags.StringArrayVar(&s.Values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	title, does, additional := mirrorFlags, "Mirror", "Add %s to the bundle"
+	defaultPlugins, defaultPlatforms := "all, in their newest version", "linux/amd64"
+	if show {
+		title, does, additional = "What to show", "Show", "Show %s too"
+		defaultPlugins, defaultPlatforms = "all", "all"
+	}
+	flags.StringVar(&s.Version, "version", "", "`VERSION` "+does+" the plugins of this Botkube release. Write it like v1.14.0, or latest. The default repositories depend on it.")
+	flags.StringArrayVar(&s.Values, "values", nil, "`FILE` "+does+" what an agent with these Helm values starts. FILE has values of Botkube's chart, a Flux or Argo CD document with such values, or objects that the chart rendered. Plugins come from the repositories that the values name. Later files win over earlier ones.")
 	allEnabledFlag(flags, &s.AllEnabled)
+	flags.StringArrayVar(&s.repositories, "repository", nil, "`NAME=URL` Read this plugin index, instead of Botkube's own ones. NAME is the repository's name in the agent's configuration. URL may also be a path.")
 	headerFlag(flags, &s.headers)
-	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
-	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
-	flags.StringArrayVar(&s.dependencies, "dependency", nil, "replace a plugin's dependency by another build, as `REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL`; URL may be a path, {os} and {arch} in it stand for the platform, ?checksum=sha256:HEX pins the file; repeatable")
-	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
-	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: take what is selected from it, by default all; it is an error if anything is missing from the lock or differs")
-	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
-	flags.StringArrayVar(&s.Templates.Add, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
-	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "do not mirror the templates of the executor exec")
-	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
-	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` of the image that --with-agent-image takes along for charts v1.0.0 to v1.4.1, which run a second container (default: beside the agent's image); none leaves it out")
-	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "take all that the index of the agent's image names (other platforms, attestations), so that push publishes it with upstream's digest")
-	flags.StringVar(&s.Members.Chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "`REPOSITORY/NAME[@VERSION]` "+does+" only this plugin, and those of --values. Commas may separate several. (default: "+defaultPlugins+")")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "`REPOSITORY/NAME` Leave out this plugin. Commas may separate several.")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "`OS/ARCH` "+does+" files for this platform, or for all. Commas may separate several. (default: "+defaultPlatforms+")")
+	flags.StringArrayVar(&s.dependencies, "dependency", nil, "`REPOSITORY/PLUGIN:NAME=URL` Replace a plugin's dependency with another build. {os} and {arch} in the URL stand for the platform, and ?checksum=sha256:HEX pins the file. URL may also be a path. PLUGIN@VERSION and NAME@OS/ARCH restrict the replacement.")
+	flags.StringVar(&s.Lock, "lock", "", "`FILE` "+does+" exactly what this lock pins. It is an error if a file is not in the lock or differs from it. --plugin, --exclude and --platform select a part.")
+	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "Refuse unverified files. A file is verified if the index, its publisher or an earlier lock gives a checksum.")
+	flags.StringArrayVar(&s.Templates.Add, "exec-template", nil, "`REF` "+does+" these templates for the executor exec too. REF is written as in the executor's configuration. Its default templates are always included.")
+	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "Leave out all templates of the executor exec")
+	group(flags, title)
+	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", "`=REFERENCE` "+fmt.Sprintf(additional, "the agent's image")+". Without REFERENCE, it is the image of the Botkube version.")
+	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` Image of the second container of old charts. Charts v1.0.0 to v1.4.1 run one. --with-agent-image includes its image, unless this is none. (default: the image that the chart names)")
+	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "Include the agent image for all platforms, with attestations. Then push publishes it with upstream's digest.")
+	flags.StringVar(&s.Members.Chart, "with-chart", "", "`=URL` "+fmt.Sprintf(additional, "Botkube's Helm chart")+". It has the Botkube version, and comes from https://charts.botkube.io or from URL.")
 	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
+	group(flags, "Agent image and Helm chart")
 }
 
 func parseRepositories(values []string) (all []agent.Repository, err error) {
@@ -58,7 +66,7 @@ func parseRepositories(values []string) (all []agent.Repository, err error) {
 }
 
 func headerFlag(flags *pflag.FlagSet, to *[]string) {
-	flags.StringArrayVar(to, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
+	flags.StringArrayVar(to, "header", nil, "`NAME:KEY=VALUE` Send this HTTP header when requesting an index. NAME is the repository. Write env:VARIABLE as VALUE to keep a secret off the command line.")
 }
 
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
@@ -68,6 +76,14 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	}
 	if err := checkAllEnabled(sel.AllEnabled, sel.Values); err != nil {
 		return sel, err
+	}
+	for _, member := range []*string{&sel.Members.AgentImage, &sel.Members.Chart} {
+		switch *member {
+		case "true":
+			*member = resolve.Default
+		case "false":
+			*member = ""
+		}
 	}
 	var err error
 	if sel.Repositories, err = parseRepositories(s.repositories); err != nil {
@@ -89,7 +105,7 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 }
 
 func allEnabledFlag(flags *pflag.FlagSet, to *bool) {
-	flags.BoolVar(to, "all-enabled", false, "count every plugin that --values enable, whether a channel or an action binds its group or not; for values whose chat platforms are in a Secret that is not at hand")
+	flags.BoolVar(to, "all-enabled", false, "Count every plugin that the values enable. Without it, a plugin counts only if a channel or an action binds it. Use it if the chat platforms are in a Secret that you do not have.")
 }
 
 func checkAllEnabled(given bool, values []string) error {
@@ -152,9 +168,10 @@ type subsetFlags struct {
 
 func (s *subsetFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to take, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)")
-	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
-	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to take, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "`REPOSITORY/NAME[@VERSION]` Take only this plugin. Commas may separate several. (default: all)")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "`REPOSITORY/NAME` Leave out this plugin. Commas may separate several.")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "`OS/ARCH` Take files for this platform. Commas may separate several. (default: all)")
+	group(flags, "What to take")
 }
 
 func (s *subsetFlags) options() (o lock.Selection, err error) {

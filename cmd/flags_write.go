@@ -22,9 +22,10 @@ type writeFlags struct {
 
 func (w *writeFlags) register(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&w.outputs, "output", "o", nil,
-		"`TARGET` to write: DIR, bundle FILE.tar, - for a bundle on standard output, oci:DIR, image:FILE.tar, or site:DIR; repeatable")
-	c.Flags().StringVar(&w.baseURL, "base-url", "", "`URL` at which a site will be served")
+		"`TARGET` Write this: DIR, FILE.tar, oci:DIR, image:FILE.tar or site:DIR. They are a directory for an agent, a bundle in a file or a directory, an image, and a web root. - is a bundle on standard output.")
+	c.Flags().StringVar(&w.baseURL, "base-url", "", "`URL` URL under which the site will be served")
 	w.imageFlags.register(c)
+	group(c.Flags(), writeGroup)
 }
 
 func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
@@ -63,9 +64,9 @@ type imageFlags struct {
 }
 
 func (i *imageFlags) register(c *cobra.Command) {
-	c.Flags().StringVar(&i.mount, "mount", defaultMount, "where the agent will see a directory, or an image: its plugins.cacheDir")
+	c.Flags().StringVar(&i.mount, "mount", defaultMount, "`PATH` Where the agent sees the directory or image. It is the agent's plugins.cacheDir.")
 	c.Flags().StringArrayVar(&i.seeders, "seeder", nil,
-		"static botkube-mirror that an image starts to fill a volume, as `OS/ARCH=FILE`, or none; repeatable (default: this program, for its own platform)")
+		"`OS/ARCH=FILE` Put this static botkube-mirror into the image. The image starts it to fill a volume. none leaves it out. (default: this program, for its own platform)")
 }
 
 func (i *imageFlags) seederOptions() (o form.Seeders, err error) {

@@ -21,16 +21,19 @@ func listCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [TARGET | --version VERSION]",
 		Short: "Show what a mirror holds, or what upstream offers",
-		Long: `Show plugins, platforms, dependencies, sizes and who vouches for them.
-TARGET is whatever this program writes: a bundle or an image in a file, a
-directory or a registry (docker://REFERENCE), a directory that the agent starts
-from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET,
-show what a pull of the selection would download, by default for all platforms.
+		Long: `Show the plugins, platforms and dependencies of a mirror, with their sizes and
+where their checksums come from. TARGET is a lock or any mirror: a bundle or an
+image in a file, a directory or a registry (docker://REFERENCE), a directory for
+an agent, a site or one version of it (SITE/VERSION), or - for standard input.
 
-Only documents are read. To compare every file with the lock: verify TARGET`,
+Without TARGET, list shows what pull would download with the same flags, by
+default for all platforms.
+
+list does not read the files themselves. verify does, and compares them.`,
 		Example: `  botkube-mirror list bundle.tar
   botkube-mirror list --version v1.14.0 --platform linux/amd64
-  botkube-mirror list docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 --format json`,
+  botkube-mirror list --format json \
+    docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0`,
 		Args: func(c *cobra.Command, args []string) error {
 			if err := maxArgs(1)(c, args); err != nil || len(args) == 0 {
 				return err
@@ -50,9 +53,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 			})
 		},
 	}
-	sel.register(c, "show")
-	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)"
-	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)"
+	sel.register(c, true)
 	net.register(c)
 	return c
 }

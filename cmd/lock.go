@@ -28,12 +28,14 @@ func lockCommand(g *global) *cobra.Command {
 	var o mirror.LockOptions
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
-		Short: "Resolve plugins and pin every file with its size and digest",
-		Long: `Write a lock, for a git repository: pull --lock FILE then mirrors exactly that,
-or fails. Files whose digest somebody gives are not downloaded; the others are,
-to pin them. FILE is ` + defaultLock + ` by default; - is standard
-output.`,
-		Example: `  botkube-mirror lock --version v1.14.0 --platform linux/amd64
+		Short: "Pin every file of a mirror with its size and checksum",
+		Long: `Write a lock: a file that pins each plugin and dependency with its URL, size and
+checksum. Keep it in git. pull --lock FILE then mirrors exactly the same files,
+or fails. FILE is ` + defaultLock + ` by default; - is standard output.
+
+Files with a checksum from the index or from their publisher are not downloaded.
+The others are, because their checksum must be computed.`,
+		Example: `  botkube-mirror lock --version v1.14.0
   botkube-mirror pull --lock ` + defaultLock + ` -o ./plugins`,
 		Args: maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -77,7 +79,7 @@ output.`,
 			return g.print(l, func(out *layout) { out.raw(lockSummary(file, l, configured)) })
 		},
 	}
-	sel.register(c, "put into the bundle")
+	sel.register(c, false)
 	keepGoingFlag(c, &o.KeepGoing)
 	net.register(c)
 	net.transfer.registerMaxSize(c)

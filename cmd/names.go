@@ -120,7 +120,36 @@ func nearestCommand(parent *cobra.Command, word string) string {
 			names = append(names, c.Name())
 		}
 	}
+	slices.Sort(names)
 	return spelling.Nearest(word, names)
+}
+
+// otherFlags are what other tools call a flag. Of several flags, that of the command counts.
+var otherFlags = map[string][]string{
+	"ca-file":              {"cacert", "ca-cert", "certificate-authority", "tls-ca-cert"},
+	"client-cert":          {"cert"},
+	"client-key":           {"key"},
+	"exclude":              {"ignore", "without"},
+	"file":                 {"config"},
+	"insecure-skip-verify": {"insecure", "tls-verify", "src-tls-verify", "skip-tls-verify", "skip-verify"},
+	"listen":               {"port", "p", "addr", "address", "bind", "host"},
+	"log-format":           {"log"},
+	"max-rate":             {"limit-rate", "bandwidth"},
+	"network-policy":       {"networkpolicy"},
+	"output":               {"dest", "destination", "dir", "directory", "to", "target", "d"},
+	"parallel":             {"concurrency", "jobs", "workers", "threads", "j"},
+	"plain-http":           {"http"},
+	"platform":             {"arch", "os", "architecture"},
+	"pvc":                  {"claim", "pvc-name"},
+	"quiet":                {"silent", "s"},
+	"repository":           {"repo", "index"},
+	"retries":              {"retry"},
+	"stall-timeout":        {"timeout"},
+	"store":                {"cache", "cache-dir"},
+	"tls-cert":             {"cert"},
+	"tls-key":              {"key"},
+	"verbose":              {"debug"},
+	"via":                  {"proxy", "mirror"},
 }
 
 // flagError says what is wrong with a flag of a command, and what may be meant.
@@ -155,6 +184,11 @@ func flagError(c *cobra.Command, err error) error {
 	}
 	if len(short) > 1 {
 		name = short
+	}
+	for _, flag := range known {
+		if slices.Contains(otherFlags[flag], name) {
+			return e.WithHint("did you mean --%s? %s", flag, see)
+		}
 	}
 	if near := spelling.Nearest(name, known); near != "" && len(name) > 1 {
 		return e.WithHint("did you mean --%s? %s", near, see)

@@ -21,18 +21,15 @@ func outdatedCommand(g *global) *cobra.Command {
 	var exitCode bool
 	c := &cobra.Command{
 		Use:   "outdated [LOCK | TARGET]",
-		Short: "Show what upstream has that is newer than a mirror or lock",
-		Long: `Compare a mirror or a lock with upstream. TARGET is whatever list shows; the
-default is ` + defaultLock + `.
+		Short: "Show what upstream has that is newer",
+		Long: `Compare a lock or a mirror with upstream. TARGET is any mirror that list can
+show. The default is ` + defaultLock + `.
 
-outdated shows a newer release of Botkube and newer versions of plugins. It also
-shows files that changed upstream while their version did not. That is an alarm.
+outdated shows a newer Botkube release, newer versions of plugins, and files
+that changed upstream although their version did not. The last is an alarm.
 
-It requests indexes, checksum files, templates, manifests of images and the
-chart. It downloads no plugin and no dependency.
-
-The exit code is 0, even if something is newer; with --exit-code, it is then 6.
-It is 3 or 4 if something could not be compared.`,
+It reads indexes, checksum files, templates, image manifests and the chart. It
+downloads no plugin and no dependency.`,
 		Example: `  botkube-mirror outdated botkube-mirror.lock.json
   botkube-mirror outdated bundle.tar --exit-code --format json`,
 		Args: maxArgs(1),
@@ -62,9 +59,10 @@ It is 3 or 4 if something could not be compared.`,
 			return fault.New(fault.Differs, "%s is outdated", form.SourceName(target))
 		},
 	}
-	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0; the mirror's own version looks for no newer one")
-	c.Flags().StringArrayVar(&repositories, "repository", nil, "index of a plugin repository of the mirror, as `NAME=URL`; the URL may have the user and password, which a mirror does not keep; repeatable")
+	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "`VERSION` Compare with this Botkube release. Write it like v1.15.0. The mirror's own version turns the search for a newer one off.")
+	c.Flags().StringArrayVar(&repositories, "repository", nil, "`NAME=URL` Read the index of this repository here. The URL may have a user and password, which a mirror does not keep.")
 	headerFlag(c.Flags(), &headers)
+	group(c.Flags(), "What to compare with")
 	exitCodeFlag(c, &exitCode)
 	net.register(c)
 	return c

@@ -14,15 +14,13 @@ func pruneCommand(g *global) *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "prune [DIR]",
-		Short: "Drop what a lock no longer names; without DIR, sweep the store",
-		Long: `With DIR, remove what earlier runs wrote to the directory and its lock no longer
-names; of a site, what no version's lock names. (A version goes away when its
-directory is removed.) What was not written by this program stays.
+		Short: "Remove files that are no longer needed",
+		Long: `With DIR, remove files that earlier runs wrote to a directory or a site and that
+no lock in it names any more. Files that botkube-mirror did not write stay.
+To remove one version of a site, remove its directory, then run prune.
 
-Without DIR, remove from the store what no output on this machine is made of,
-and what killed runs left.
-
-With --dry-run, only print what would be removed, and how many bytes that frees.`,
+Without DIR, remove files from the store that no output on this machine uses,
+and leftovers of runs that were killed.`,
 		Example: `  botkube-mirror prune ./plugins --dry-run
   botkube-mirror prune --store /srv/store`,
 		Args: maxArgs(1),
@@ -47,7 +45,8 @@ With --dry-run, only print what would be removed, and how many bytes that frees.
 			return g.print(pruned, func(out *layout) { out.raw(pruneSummary(pruned)) })
 		},
 	}
-	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")
+	c.Flags().BoolVar(&dry, "dry-run", false, "Print what would be removed and how many bytes that frees")
+	group(c.Flags(), runFlags)
 	return c
 }
 

@@ -21,25 +21,41 @@ func pullCommand(g *global) *cobra.Command {
 	var o mirror.PullOptions
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
-		Short: "Download and verify plugins, and write them for the other side",
-		Long: `Resolve, download and verify plugins and what they need, and write them as a
-directory that the agent starts from, as a bundle to carry over the gap, as an
-image to mount, or as a web root to serve. Several outputs are written from one
-download.
+		Short: "Download plugins, check them, and write a mirror",
+		Long: `Download plugins and everything they need, check every file, and write a mirror.
+A mirror is a directory for the agent, a bundle to carry over the gap, an image
+to mount, or a web root. One download can be written in several forms.
 
-All plugins of the repositories are mirrored, or what --plugin names, or what an
-agent with the Helm values of --values would start. What those leave out is
-told, with the reason.
+Without a choice, all plugins of the repositories are mirrored. Choose some with
+--plugin, or those that an agent with your Helm values starts with --values.
+The result lists what the values leave out, and why.
 
-It begins only if the disks have room for the downloads and the outputs; see
---dry-run. The first download that fails ends it, unless --keep-going is given.`,
-		Example: `  botkube-mirror pull --version v1.14.0 -o bundle.tar
-  botkube-mirror pull --version v1.14.0 --platform linux/amd64 --platform linux/arm64 --with-agent-image --with-chart -o bundle.tar
-  botkube-mirror pull --version v1.14.0 --plugin botkube/kubectl --plugin botkubeExtra/helm --platform linux/arm64 -o ./plugins
-  botkube-mirror pull --version v1.14.0 --values values.yaml -o bundle.tar
-  botkube-mirror pull --version v1.14.0 --dependency 'botkubeExtra/helm:helm=https://get.helm.sh/helm-v3.19.0-{os}-{arch}.tar.gz//{os}-{arch}' -o bundle.tar
-  botkube-mirror pull --version v1.14.0 -o site:/srv/www --base-url https://mirror.example.com/botkube
-  botkube-mirror pull --repository internal=https://plugins.example.com/plugins-index.yaml -o ./plugins`,
+pull first checks that the disks have room for the downloads and the outputs;
+--dry-run prints how much they need. It ends at the first download that fails,
+unless you give --keep-going.`,
+		Example: `  # a bundle with everything for Botkube v1.14.0
+  botkube-mirror pull --version v1.14.0 -o bundle.tar
+
+  # what your agent starts, with its image and its Helm chart
+  botkube-mirror pull --version v1.14.0 --values values.yaml \
+    --platform linux/amd64,linux/arm64 --with-agent-image --with-chart \
+    -o bundle.tar
+
+  # two plugins, in a directory for the agent
+  botkube-mirror pull --version v1.14.0 --platform linux/arm64 \
+    --plugin botkube/kubectl,botkubeExtra/helm -o ./plugins
+
+  # a newer kubectl than the one that the plugin names
+  botkube-mirror pull --version v1.14.0 -o bundle.tar --dependency \
+    'botkube/kubectl:kubectl=https://dl.k8s.io/v1.34.1/bin/{os}/{arch}/kubectl'
+
+  # a web root
+  botkube-mirror pull --version v1.14.0 -o site:/srv/www \
+    --base-url https://mirror.example.com/botkube
+
+  # a repository of your own
+  botkube-mirror pull -o ./plugins \
+    --repository acme=https://plugins.example.com/plugins-index.yaml`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if o.Selection, err = sel.selection(g); err != nil {
@@ -57,9 +73,9 @@ It begins only if the disks have room for the downloads and the outputs; see
 			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(pullSummary(result)) }))
 		},
 	}
-	sel.register(c, "put into the bundle")
+	sel.register(c, false)
 	write.register(c)
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "Print what would be downloaded and how much disk that needs. Plugins and dependencies are not downloaded.")
 	keepGoingFlag(c, &o.KeepGoing)
 	net.register(c)
 	net.transfer.registerMaxSize(c)
@@ -68,7 +84,8 @@ It begins only if the disks have room for the downloads and the outputs; see
 
 func keepGoingFlag(c *cobra.Command, keepGoing *bool) {
 	c.Flags().BoolVar(keepGoing, "keep-going", false,
-		"download all that can be had after a download failed; then list the failures, write nothing, and exit with 5")
+		"Go on after a failed download. At the end, the failures are listed, nothing is written, and the exit code is 5.")
+	group(c.Flags(), runFlags)
 }
 
 func pullSummary(r *mirror.Result) string {

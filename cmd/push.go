@@ -23,26 +23,39 @@ func pushCommand(g *global) *cobra.Command {
 	var o mirror.PushOptions
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
-		Short: "Publish a bundle's content in a registry",
-		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube
-version or with --tag. BUNDLE is as for unpack. What the registry has is not
-sent again. Credentials are those of docker login.
+		Short: "Publish the content of a bundle in a registry",
+		Long: `Publish what a bundle holds below REGISTRY/PREFIX. The tag is the Botkube version,
+or that of --tag. BUNDLE is a file, a directory, docker://REFERENCE in a
+registry, or - for standard input. Content that the registry has is not sent.
 
-These are in the registry then:
+push writes these repositories:
 
-  PREFIX/botkube-plugins          image to mount, or to seed a volume from
-  PREFIX/botkube-plugins-bundle   the bundle itself, for unpack docker://…
-  PREFIX/botkube                  the agent's image, if the bundle has it
-  PREFIX/charts/botkube           the Helm chart, if it has one (--chart-path)
+  PREFIX/botkube-plugins         an image to mount, or to fill a volume from
+  PREFIX/botkube-plugins-bundle  the bundle itself, for unpack docker://…
+  PREFIX/botkube                 the agent's image, if the bundle has it
+  PREFIX/charts/botkube          the Helm chart, if the bundle has it; see
+                                 --chart-path
 
---tag is for the image and the bundle. The agent's image keeps its tag, and the
-chart has its version, with and without v: Helm asks for the one that you name.
+--tag applies to the first two. The agent's image keeps its own tag. The chart
+is tagged with its version, with and without v, because Helm asks for the one
+that you type.
 
-From docker://, signatures and other referrers of all of that travel along.`,
+Credentials come from docker login. If BUNDLE is in a registry, signatures and
+other referrers are copied too.`,
 		Example: `  botkube-mirror push bundle.tar registry.example.com/mirror
-  botkube-mirror push bundle.tar registry.example.com/mirror --skip image --ca-file ca.pem
-  botkube-mirror push bundle.tar registry.example.com/mirror --tag v1.14.0-team-a --tag team-a
-  botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
+
+  # with the company's certificate authority, and without the image to mount
+  botkube-mirror push bundle.tar registry.example.com/mirror \
+    --ca-file ca.pem --skip image
+
+  # with tags of your own
+  botkube-mirror push bundle.tar registry.example.com/mirror \
+    --tag v1.14.0-team-a,team-a
+
+  # from one registry to another
+  botkube-mirror push \
+    docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 \
+    other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			o.Source, o.Prefix, o.Image.Mount = args[0], args[1], img.mount
@@ -73,15 +86,18 @@ From docker://, signatures and other referrers of all of that travel along.`,
 		},
 	}
 	sub.register(c)
+	flags := c.Flags()
+	flags.StringArrayVar(&skip, "skip", nil, "`PART` Leave out this part. It is image, bundle, agent-image, watcher-image, chart or referrers. Commas may separate several.")
+	group(flags, "What to take")
+	flags.StringArrayVar(&tags, "tag", nil, "`TAG` Tag the image and the bundle with this. Commas may separate several. (default: the Botkube version)")
+	flags.StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` Put the Helm chart here, below PREFIX. Give botkube-chart if the registry allows names of two levels only.")
 	img.register(c)
-	const read = "the registry that is read (docker://)"
-	source.register(c, "source-", read, ", for "+read)
-	c.Flags().StringArrayVar(&tags, "tag", nil, "`TAG` of the image and the bundle, in the place of the Botkube version; repeatable, or several with commas")
-	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image, chart or referrers; repeatable, or several with commas")
-	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be sent, what is there already and what is in the way, and write nothing")
-	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content, and send again what a registry has lost of the others")
+	group(flags, writeGroup)
+	flags.BoolVar(&o.DryRun, "dry-run", false, "Print what would be sent and which tags would change, and send nothing")
+	flags.BoolVar(&o.Force, "force", false, "Replace tags that have other content. Where the content is the same, send again what the registry has lost.")
+	group(flags, runFlags)
 	net.register(c)
+	source.registerSource(c)
 	return c
 }
 

@@ -39,6 +39,13 @@ func Tree() *cobra.Command {
 	return g.command()
 }
 
+// otherCommands is the group of commands that also has the command help.
+const otherCommands = "other"
+
+func init() {
+	cobra.EnableCommandSorting = false // help has them in the order in which they are used
+}
+
 type global struct {
 	env   *Environment
 	file  string
@@ -55,22 +62,26 @@ type global struct {
 func (g *global) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "botkube-mirror",
-		Short: "Carry Botkube plugins, and what they need, over an air gap",
-		Long: `Botkube's agent downloads a plugin index, plugins and their dependencies every
-time it starts. botkube-mirror resolves what it will ask for, downloads and
-verifies it, and writes it so that the agent makes no call to the outside.
+		Short: "Carry Botkube's plugins over an air gap",
+		Long: `Botkube's agent downloads its plugins, and the tools that they call, each time
+it starts. botkube-mirror downloads them once, checks every file, and writes
+them in a form that the agent can use without internet.
 
-Every flag can be given as an environment variable too: --store as
-BOTKUBE_MIRROR_STORE, and so on; several values are separated by commas, or by
-line breaks if there are any. And as a key of the configuration file that --file
-names: store: DIRECTORY, and so on. A flag wins over the environment, and that
-over the file.
+Every flag is also an environment variable and a key of the configuration file:
+--store is BOTKUBE_MIRROR_STORE in the environment, and store: in the file that
+--file names. The command line wins over the environment, and the environment
+over the file. In a variable, commas separate several values, or line breaks if
+there are any.
 
-botkube-mirror COMMAND --help has the flags of a command.
+botkube-mirror COMMAND --help describes a command, and COMMAND -h lists its
+flags.`,
+		Example: `  # where there is internet
+  botkube-mirror pull --version v1.14.0 -o bundle.tar
 
-Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 upstream
-unreachable or missing, 4 integrity, 5 incomplete, 6 differs (with --exit-code
-only), 130 interrupted.`,
+  # on the other side of the gap
+  botkube-mirror unpack bundle.tar -o ./plugins
+  botkube-mirror verify ./plugins --values yours.yaml
+  botkube-mirror values ./plugins --pvc botkube-plugins > mirror.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArgs,
@@ -99,17 +110,30 @@ only), 130 interrupted.`,
 	root.SetErr(g.env.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
-	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
-	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
-	flags.BoolVar(&g.sharedStore, "shared-store", false, "use a store that other users may write to: hash every blob before each use, and believe nothing else in it")
-	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for diff, markdown too; for values, manifests and patch too")
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result, warnings and errors")
-	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
-	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
-	flags.BoolVar(&g.noProgress, "no-progress", false, "show no progress: neither the bar of a terminal nor, without one, lines and folded sections")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g), completionCommand(g))
+	flags.SortFlags, root.Flags().SortFlags = false, false
+	flags.StringVar(&g.format, "format", "text", "`FORMAT` Print the result in this format")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "Print only the result, warnings and errors")
+	flags.BoolVarP(&g.verbose, "verbose", "v", false, "Print every step")
+	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "`FORMAT` Print progress and messages in this format")
+	flags.BoolVar(&g.noProgress, "no-progress", false, "Show no progress: no bar, no lines, no folded sections")
+	group(flags, outputGroup)
+	flags.StringVarP(&g.file, "file", "f", "", "`FILE` Read flags from this configuration file. Flags on the command line and environment variables win over it.")
+	flags.StringVar(&g.store, "store", "", "`DIR` Keep downloads in this directory for later runs (default: botkube-mirror in the user's cache directory)")
+	flags.BoolVar(&g.sharedStore, "shared-store", false, "Share the store with other users who may write to it. Every blob is hashed before each use, and nothing else in the store is trusted.")
+	group(flags, settingsGroup)
+	addGroup := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID, c.Flags().SortFlags = id, false
+		}
+		root.AddCommand(commands...)
+	}
+	addGroup("make", "Make a mirror", pullCommand(g), lockCommand(g))
+	addGroup("use", "Bring it to the agent", unpackCommand(g), pushCommand(g), serveCommand(g), valuesCommand(g))
+	addGroup("look", "Check and compare", verifyCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g))
+	addGroup(otherCommands, "Other commands", pruneCommand(g), schemaCommand(g), completionCommand(g), versionCommand(g))
 	g.completeValues(root)
-	addHelp(root)
+	g.addHelp(root)
 	return root
 }
 

@@ -10,10 +10,11 @@ func schemaCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the configuration file",
-		Long: `Print the JSON Schema (draft 7) of the file that --file names. With it, editors
-complete keys, show what they do, and mark mistakes.`,
+		Long: `Print the JSON Schema (draft 7) of the configuration file. With it, editors
+complete keys, explain them, and mark mistakes.`,
 		Example: `  botkube-mirror schema > botkube-mirror.schema.json
-  # and in the first line of botkube-mirror.yaml, for editors with the YAML language server:
+
+  # the first line of botkube-mirror.yaml
   # yaml-language-server: $schema=botkube-mirror.schema.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -22,32 +22,38 @@ func serveCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve TARGET",
 		Short: "Serve a bundle or a site to agents over HTTP(S)",
-		Long: `Serve what agents with an empty cache download: indexes that name files of this
-server only, and the files as their publishers made them. The URLs are those of
-a site (pull -o site:DIR), so a server can replace a site, and a site a server.
+		Long: `Serve the plugin index, plugins and dependencies to agents that download them.
+TARGET is a bundle (a file or a directory), a site, one version of a site
+(SITE/VERSION), or a directory with a bundle for each version.
 
-TARGET is a bundle (a file or a layout directory), a directory with several of
-them, one for each version, a site, or SITE/VERSION. serve notices what is
-added, replaced or removed there. It serves a new version once all of its files
-are there and right. SIGHUP looks for changes at once.
+The URLs are the same as those of a site (pull -o site:DIR), so you can replace
+a site by serve, and serve by a site. Indexes name files of this server only.
+Their URLs begin with --base-url or, without it, with the host that the agent
+asked for. Give --base-url if a proxy ends TLS or has another name, because
+X-Forwarded-Host and similar headers are ignored.
 
-URLs in indexes begin with --base-url or, without it, with the host that the
-agent asked. Give it if a proxy ends TLS or has another name: X-Forwarded-Host
-and the like are ignored.
+Every file is compared with its checksum before it is served for the first time,
+and again after it was changed. serve notices bundles that are added, replaced
+or removed. It serves a new version once all its files are complete and correct.
 
-A file is compared with its digest before it is served for the first time, and
-again when it was changed since. Standard error has a line for each request; -q
-leaves them out. /healthz is answered with 200, and so is /readyz if there is
-something to serve. / is a page for people: versions, Helm values, files and
-checksums.
+These paths are not for agents:
 
-With --htpasswd, every path but /healthz and /readyz needs a user and a
-password. --metrics is a second address, for Prometheus and probes.
+  /         a page for people: versions, Helm values, files and checksums
+  /healthz  200 while the server runs
+  /readyz   200 if there is a version to serve
 
-SIGTERM and SIGINT end it: downloads that have begun may come to their end, then
-the exit code is 0. A second signal kills.`,
+With --htpasswd, all paths except /healthz and /readyz need a user and password.
+Standard error has a line for each request; --quiet turns them off.
+
+SIGHUP looks for changes at once. SIGTERM and SIGINT let downloads finish, and
+the exit code is 0. A second signal ends serve at once.`,
 		Example: `  botkube-mirror serve bundle.tar --listen :8080
-  botkube-mirror serve /srv/bundles --listen :8443 --tls-cert tls.crt --tls-key tls.key
+
+  # a directory with several bundles, with TLS
+  botkube-mirror serve /srv/bundles --listen :8443 \
+    --tls-cert tls.crt --tls-key tls.key
+
+  # a site, behind a proxy
   botkube-mirror serve /srv/www --base-url https://mirror.example.com/botkube`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,17 +64,21 @@ the exit code is 0. A second signal kills.`,
 			return g.serve(c, o)
 		},
 	}
-	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to accept connections at; without a host, at every interface; port 0 is one that is free")
-	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
-	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
-	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
-	c.Flags().StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` of users and passwords that agents need, as htpasswd -B writes it; it is read again when it changes")
-	c.Flags().StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` of metrics for Prometheus, over HTTP, and of an answer to probes, however busy the server is")
-	c.Flags().IntVar(&o.Connections, "max-connections", 4096, "most `NUMBER` of open connections; at most half as many as the process may have files open")
-	c.Flags().IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "most `NUMBER` of open connections from one IPv4 address or one IPv6 network of 64 bits; 0 is three quarters of all")
-	c.Flags().DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` between two looks for changes of TARGET; 0 looks at SIGHUP only")
-	c.Flags().DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` for which a replaced or removed version can still be downloaded")
-	c.Flags().DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` that downloads may go on once the server is told to end, of the form 30s or 2m")
+	flags := c.Flags()
+	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` Accept connections at this address. Without HOST, every interface is used. Port 0 is any free port.")
+	flags.StringVar(&o.BaseURL, "base-url", "", "`URL` URL under which agents reach this server (default: the host that the agent asks for)")
+	flags.StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` Serve metrics for Prometheus here, over HTTP. Probes are answered here too, however busy the server is.")
+	group(flags, "Addresses")
+	flags.StringVar(&o.TLSCert, "tls-cert", "", "`FILE` Serve HTTPS with this certificate chain (PEM). A changed file is read again.")
+	flags.StringVar(&o.TLSKey, "tls-key", "", "`FILE` Private key (PEM) of the certificate")
+	flags.StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` Ask agents for a user and password from this file. htpasswd -B writes it. A changed file is read again.")
+	group(flags, "TLS and passwords")
+	flags.IntVar(&o.Connections, "max-connections", 4096, "`N` Accept at most this many connections. Half the number of files that the process may open is the upper bound.")
+	flags.IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "`N` Accept at most this many from one client. A client is an IPv4 address or a /64 network of IPv6. (default: three quarters of --max-connections)")
+	flags.DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` Look for changes of TARGET this often. With 0, only SIGHUP does.")
+	flags.DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` Keep serving a replaced or removed version for this long")
+	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` Let downloads go on for this long after SIGTERM")
+	group(flags, "Limits and times")
 	return c
 }
 

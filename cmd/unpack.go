@@ -19,14 +19,24 @@ func unpackCommand(g *global) *cobra.Command {
 	var digest string
 	c := &cobra.Command{
 		Use:   "unpack BUNDLE --output TARGET",
-		Short: "Make a directory, another bundle or an image of a bundle, offline",
-		Long: `Make of a bundle what the other side needs, verifying every byte on the way.
-BUNDLE is a file, an OCI layout directory, docker://REFERENCE in a registry, or
-- for standard input; or a directory that the agent starts from, to copy it to a
-volume. Only a registry needs a network.`,
-		Example: `  botkube-mirror unpack bundle.tar -o /mnt/plugins
-  botkube-mirror unpack bundle.tar --platform linux/arm64 --plugin botkubeExtra/helm -o ./plugins
-  botkube-mirror unpack docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 -o ./plugins
+		Short: "Write a bundle as a directory, image or web root, offline",
+		Long: `Write the content of a bundle in the form that you need, and check every byte on
+the way. BUNDLE is a file, a directory, docker://REFERENCE in a registry, or -
+for standard input. Only a registry needs a network.
+
+BUNDLE may also be a directory for an agent, to copy it to a volume.`,
+		Example: `  # a directory for the agent
+  botkube-mirror unpack bundle.tar -o /mnt/plugins
+
+  # one plugin for one platform
+  botkube-mirror unpack bundle.tar --platform linux/arm64 \
+    --plugin botkubeExtra/helm -o ./plugins
+
+  # from a registry
+  botkube-mirror unpack -o ./plugins \
+    docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0
+
+  # an image, from another machine
   ssh far cat bundle.tar | botkube-mirror unpack - -o image:image.tar`,
 		Args: exactArgs("BUNDLE"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -49,9 +59,10 @@ volume. Only a registry needs a network.`,
 			return g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(unpackSummary(result)) })
 		},
 	}
-	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` (sha256:…) that the lock must have: whatever has another is an error, and nothing is written")
 	sub.register(c)
 	write.register(c)
+	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` Refuse a bundle whose lock has another digest. It is sha256: and 64 hexadecimal digits, as values prints it.")
+	group(c.Flags(), runFlags)
 	net.register(c)
 	return c
 }

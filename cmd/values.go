@@ -26,26 +26,37 @@ func valuesCommand(g *global) *cobra.Command {
 	var net networkFlags
 	c := &cobra.Command{
 		Use:   "values TARGET",
-		Short: "Print Helm values that make the agent start from a mirror",
-		Long: `Print Helm values to layer over your own, so that the agent starts from a mirror
-and calls nothing outside. TARGET is whatever this program writes, as for list.
+		Short: "Print the Helm values that make an agent use a mirror",
+		Long: `Print Helm values to use on top of your own. With them, the agent starts from
+the mirror and calls nothing outside. TARGET is any mirror that list can show.
 
-The files come to the agent in one of four ways:
+Choose how the files come to the agent:
 
-  --pvc NAME          in a PersistentVolumeClaim that holds them
-  --seed-from IMAGE   in a claim that is made if need be, and that a Job fills
-                      from the image that push published, before Helm starts
-                      the agent; --pvc NAME names it (botkube-plugins)
-  --image IMAGE       in that image itself, mounted (Kubernetes 1.35 and later)
-  --base-url URL      from a site, or botkube-mirror serve
+  --pvc NAME         in a PersistentVolumeClaim that has them already
+  --seed-from IMAGE  in a claim that a Job fills from the image that push wrote,
+                     before Helm starts the agent; --pvc names the claim
+  --image IMAGE      in that image, mounted as a volume (Kubernetes 1.35 or
+                     later)
+  --base-url URL     from a web server or botkube-mirror serve
 
-Comments in the output say why each value is there; --format json leaves them
-out. For those without Helm, --format manifests gives plain objects to apply,
-and --format patch what changes in the agent's Deployment.`,
-		Example: `  botkube-mirror values bundle.tar --image registry.example.com/mirror/botkube-plugins:v1.14.0 > mirror.yaml
-  botkube-mirror values ./plugins --pvc botkube-plugins --network-policy > mirror.yaml
-  botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
-  helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
+Comments in the output say why each value is needed. Without Helm, use
+--format manifests for objects to apply, or --format patch for the changes to
+the agent's Deployment.`,
+		Example: `  # files in a claim
+  botkube-mirror values ./plugins --pvc botkube-plugins > mirror.yaml
+
+  # files in an image
+  botkube-mirror values bundle.tar > mirror.yaml \
+    --image registry.example.com/mirror/botkube-plugins:v1.14.0
+
+  # a claim that a Job fills; the agent's image from the same registry
+  botkube-mirror values bundle.tar --platform linux/amd64 > mirror.yaml \
+    --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 \
+    --registry registry.example.com/mirror
+
+  # then install
+  helm upgrade --install botkube ./botkube-v1.14.0.tgz \
+    --values yours.yaml --values mirror.yaml`,
 		Args: func(c *cobra.Command, args []string) error {
 			flags.onLine = map[string]bool{}
 			c.Flags().Visit(func(f *pflag.Flag) { flags.onLine[f.Name] = true })
@@ -78,24 +89,28 @@ and --format patch what changes in the agent's Deployment.`,
 
 func (v *valuesFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&v.Values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
+	flags.StringVar(&v.Claim, "pvc", "", "`NAME` PersistentVolumeClaim with the agent's cache directory (default: botkube-plugins, with --seed-from)")
+	flags.StringVar(&v.SeedFrom, "seed-from", "", "`IMAGE` Fill the claim from this image with a Job. The claim is made if it does not exist.")
+	flags.StringVar(&v.Image, "image", "", "`IMAGE` Mount this image. push published it, or pull wrote it with -o image:FILE.tar.")
+	flags.StringVar(&v.BaseURL, "base-url", "", "`URL` Download from this URL, where the site is served")
+	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` Directory of the mirror in the claim (default: linux-amd64 and so on if there are several platforms, otherwise the top)")
+	flags.StringVar(&v.Assumed, "mount", defaultMount, "`PATH` Where the agent sees the mirror. It is used if the mirror was not written for a certain path.")
+	group(flags, "How the files come to the agent")
+	flags.StringVar(&v.Storage, "storage-size", "", "`SIZE` Size of the new claim, such as 5Gi (default: from the size of the mirror)")
+	flags.StringVar(&v.StorageClass, "storage-class", "", "`NAME` Storage class of the new claim (default: the cluster's)")
+	flags.StringVar(&v.AccessMode, "access-mode", "ReadWriteOnce", "`MODE` Access mode of the new claim")
+	group(flags, "The claim for --seed-from")
+	flags.StringArrayVar(&v.Values, "values", nil, "`FILE` Your own Helm values. Their lists are carried over, because Helm replaces lists. A NetworkPolicy allows what they need in the cluster. Later files win over earlier ones.")
 	allEnabledFlag(flags, &v.AllEnabled)
-	flags.StringVar(&v.Version, "version", "", "Botkube version, for a mirror that does not say it")
-	flags.StringVar(&v.Claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
-	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` of the directory in the claim (default: linux-amd64 and the like if the mirror is for several platforms, else the volume itself)")
-	flags.StringVar(&v.SeedFrom, "seed-from", "", "`IMAGE` from which a Job fills the claim, which is made if it is not there")
-	flags.StringVar(&v.Storage, "storage-size", "", "`SIZE` of the claim that is made, for example 5Gi (default: by the size of what is mirrored)")
-	flags.StringVar(&v.StorageClass, "storage-class", "", "storage class of the claim that is made (default: the cluster's)")
-	flags.StringVar(&v.AccessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
-	flags.StringVar(&v.Image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
-	flags.StringVar(&v.BaseURL, "base-url", "", "`URL` at which a site is served")
-	flags.StringVar(&v.Assumed, "mount", defaultMount, "where the agent is to see the mirror, if that does not say what it was written for")
-	flags.StringArrayVar(&v.platforms, "platform", nil, "platform of the nodes that the agent runs on, as `OS/ARCH`; repeatable (default: all of the mirror)")
-	flags.StringVar(&v.Registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
-	flags.StringArrayVar(&v.PullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")
-	flags.BoolVar(&v.Policy, "network-policy", false, "add a NetworkPolicy that denies the agent all but DNS, the API server and what it needs in the cluster")
-	flags.StringArrayVar(&v.apiServers, "api-server", nil, "where the API server is, for the NetworkPolicy, as `CIDR[:PORT]`; repeatable (default: private addresses, ports 443 and 6443)")
-	flags.StringArrayVar(&v.allow, "allow", nil, "what else the NetworkPolicy allows, as `CIDR[:PORT]`; repeatable")
+	flags.StringVar(&v.Version, "version", "", "`VERSION` Botkube version, if the mirror does not have it")
+	flags.StringArrayVar(&v.platforms, "platform", nil, "`OS/ARCH` Platform of the nodes where the agent runs. Commas may separate several. (default: all of the mirror)")
+	flags.StringVar(&v.Registry, "registry", "", "`REGISTRY/PREFIX` Pull the agent's image from where push put it")
+	flags.StringArrayVar(&v.PullSecrets, "pull-secret", nil, "`NAME` Secret for pulling images")
+	group(flags, "Your agent and cluster")
+	flags.BoolVar(&v.Policy, "network-policy", false, "Add a NetworkPolicy that blocks everything else. It allows DNS, the API server, and what the agent needs in the cluster.")
+	flags.StringArrayVar(&v.apiServers, "api-server", nil, "`CIDR[:PORT]` Address of the API server (default: private addresses, ports 443 and 6443)")
+	flags.StringArrayVar(&v.allow, "allow", nil, "`CIDR[:PORT]` Allow this address too")
+	group(flags, "NetworkPolicy")
 }
 
 func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {

@@ -17,34 +17,37 @@ func verifyCommand(g *global) *cobra.Command {
 	var o mirror.VerifyOptions
 	c := &cobra.Command{
 		Use:   "verify TARGET",
-		Short: "Check every byte of a mirror, and what an agent would do with it",
-		Long: `Check every byte of a mirror against its lock, that nothing is missing, that an
-agent would run nothing unexpected and takes the indexes, and that it would make
-no call to the outside. Nothing is written, and only a registry needs a network.
+		Short: "Check every file of a mirror, and that the agent stays offline",
+		Long: `Check every file of a mirror against its lock. verify reports files that are
+damaged, missing or unexpected, and indexes that would make an agent call
+outside. It writes nothing, and only a registry needs a network.
 
-TARGET is a directory that the agent starts from, a bundle (a file or a layout
-directory), an image, a site or SITE/VERSION, docker://REFERENCE in a registry,
-or - for a bundle on standard input.
+TARGET is a directory for an agent, a bundle (a file or a directory), an image,
+a site or one version of it (SITE/VERSION), docker://REFERENCE in a registry, or
+- for a bundle on standard input.
 
-With --against, what is there must also be what a lock from elsewhere pins: a
-lock file, or another mirror. Against a bundle, every file of a directory is
-made again of its upstream file and compared.
+With --values, verify also answers two questions about an agent with these Helm
+values. Is everything in the mirror that the agent starts? Whom does it call
+that a value could stop?
 
-Its indexes must name the place where agents find it, if that is given:
---base-url for a site, --mount for a directory or an image. Without these, the
-place that they name is believed, and printed.
+With --against, the mirror must also be what a lock from elsewhere pins. Against
+a bundle, every file of a directory is unpacked again and compared.
 
-With --values, an agent with these Helm values must find all that it starts in
-the mirror, and make no call that a value would stop.
-
-The exit code is 0 if all is well, 4 if something is damaged, unexpected or
-differs, and 5 if something is only missing, set otherwise in the values, or not
-among them though it decides what an agent starts.`,
+Indexes name the place where agents find the files. Give --base-url for a site,
+or --mount for a directory or an image, to check that place. Otherwise verify
+prints it.`,
 		Example: `  botkube-mirror verify bundle.tar
+
+  # the agent's volume, with your Helm values
+  botkube-mirror verify /mnt/plugins --values values.yaml --values mirror.yaml
+
+  # a lock that came another way
   botkube-mirror verify /mnt/plugins --against plugins.lock.json
-  botkube-mirror verify /mnt/plugins --values values.yaml --values offline.yaml
+
+  # a site, and a registry
   botkube-mirror verify /srv/www --base-url https://mirror.example.com/botkube
-  botkube-mirror verify docker://registry.example.com/mirror/botkube-plugins:v1.14.0 --format json`,
+  botkube-mirror verify --format json \
+    docker://registry.example.com/mirror/botkube-plugins:v1.14.0`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Target, o.ToolVersion = args[0], programVersion(g.env.Version)
@@ -65,14 +68,17 @@ among them though it decides what an agent starts.`,
 			return found.Failure()
 		},
 	}
-	c.Flags().StringVar(&o.Against, "against", "", "`LOCK` that the mirror must be that of: a lock file, or another mirror")
-	c.Flags().StringArrayVar(&o.Values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: whether an agent with these would start from the mirror alone, and whom it would call; repeatable, later ones over earlier")
-	allEnabledFlag(c.Flags(), &o.AllEnabled)
-	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which a site is served, which its indexes must name; with --values, also that of what is in a bundle")
-	c.Flags().BoolVar(&o.Served, "served", false, "it is botkube-mirror serve that answers at --base-url, so that what the indexes of a site name does not matter")
-	c.Flags().StringVar(&o.Mount, "mount", "", "`PATH` at which the agent sees a directory or an image, which its indexes must name; with --values, also what is made of a bundle")
-	c.Flags().StringVar(&o.Version, "version", "", "version of the chart that the values are for, where the mirror does not say")
-	c.Flags().BoolVar(&o.Unpack, "unpack", false, "unpack the archives of a bundle as well, as a directory for the agent needs them; this takes longer")
+	flags := c.Flags()
+	flags.StringVar(&o.Against, "against", "", "`LOCK` Compare the mirror with this lock file, or with another mirror")
+	flags.StringArrayVar(&o.Values, "values", nil, "`FILE` Check that an agent with these Helm values stays offline. FILE has values of Botkube's chart, a Flux or Argo CD document with such values, or objects that the chart rendered. Later files win over earlier ones.")
+	allEnabledFlag(flags, &o.AllEnabled)
+	flags.StringVar(&o.Version, "version", "", "`VERSION` Chart version of the values, if the mirror does not have it")
+	flags.BoolVar(&o.Unpack, "unpack", false, "Also unpack the archives of a bundle, as an agent needs them. This takes longer.")
+	group(flags, "What to check")
+	flags.StringVar(&o.BaseURL, "base-url", "", "`URL` Indexes of a site must name this URL. With --values, it is also the URL of what a bundle holds.")
+	flags.BoolVar(&o.Served, "served", false, "botkube-mirror serve answers at --base-url. Then the URLs in the indexes of a site do not matter.")
+	flags.StringVar(&o.Mount, "mount", "", "`PATH` Indexes of a directory or an image must name this path. With --values, it is also the path of what a bundle holds.")
+	group(flags, "Where agents find the files")
 	net.register(c)
 	return c
 }

@@ -11,7 +11,7 @@ import (
 func versionCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this program, as --version does",
+		Short: "Print the version of this program",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := struct {

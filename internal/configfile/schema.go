@@ -56,7 +56,7 @@ func (c *Command) schema() object {
 	return object{
 		"title":                "section " + c.Name,
 		"type":                 "object",
-		"description":          fmt.Sprintf("settings for the command %s alone: %s", c.Name, c.Summary),
+		"description":          fmt.Sprintf("Settings for the command %s only: %s", c.Name, c.Summary),
 		"properties":           properties,
 		"additionalProperties": false,
 	}

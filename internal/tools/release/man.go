@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/cmd"
 )
@@ -34,34 +33,39 @@ func pages(tree *cobra.Command, day time.Time) map[string][]byte {
 func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
 
 func page(c *cobra.Command, day time.Time) []byte {
-	c.InitDefaultHelpFlag()
-	b := &bytes.Buffer{}
-	name := pageName(c)
-	fmt.Fprintf(b, ".TH %s 1 %s botkube-mirror \"botkube-mirror manual\"\n", roff(strings.ToUpper(name)), day.UTC().Format(time.DateOnly))
-	fmt.Fprintf(b, ".SH NAME\n%s \\- %s\n", roff(name), roff(c.Short))
-	fmt.Fprintf(b, ".SH SYNOPSIS\n%s\n", roff(c.UseLine()))
-	b.WriteString(".SH DESCRIPTION\n")
-	long := c.Long
-	if long == "" {
-		long = c.Short + "."
+	p := cmd.PageOf(c)
+	w := &writer{}
+	w.line(".TH %s 1 %s botkube-mirror \"botkube-mirror manual\"", roff(strings.ToUpper(pageName(c))), day.UTC().Format(time.DateOnly))
+	w.line(".SH NAME\n%s \\- %s", roff(pageName(c)), roff(p.Summary))
+	w.line(".SH SYNOPSIS\n\\fB%s\\fR%s", roff(p.Name), roff(strings.TrimPrefix(p.Synopsis, p.Name)))
+	w.line(".SH DESCRIPTION")
+	w.blocks(append(p.About, p.Details...))
+	if len(p.Commands) > 0 {
+		w.line(".SH COMMANDS")
 	}
-	text(b, long)
-	if c.HasAvailableSubCommands() {
-		b.WriteString(".SH COMMANDS\n")
-		for _, sub := range c.Commands() {
-			if sub.IsAvailableCommand() {
-				fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(sub.Name()), roff(sub.Short))
-			}
+	for _, g := range p.Commands {
+		if len(p.Commands) > 1 {
+			w.line(".SS %s", roff(g.Title))
+		}
+		w.terms(g.Commands)
+	}
+	w.line(".SH OPTIONS")
+	for _, g := range p.Flags {
+		w.line(".SS %s", roff(g.Title))
+		for _, f := range g.Flags {
+			w.line(".TP\n%s\n%s", option(f.Name), roff(f.Text()))
 		}
 	}
-	options(b, "OPTIONS", c.NonInheritedFlags())
-	options(b, "GLOBAL OPTIONS", c.InheritedFlags())
-	if c.Example != "" {
-		b.WriteString(".SH EXAMPLES\n.nf\n")
-		for line := range strings.Lines(c.Example) {
-			fmt.Fprintf(b, "%s\n", roff(strings.TrimRight(line, "\n")))
+	if len(p.ExitCodes) > 0 {
+		w.line(".SH EXIT STATUS")
+		w.terms(p.ExitCodes)
+	}
+	if p.Examples != "" {
+		w.line(".SH EXAMPLES\n.nf")
+		for line := range strings.SplitSeq(p.Examples, "\n") {
+			w.line("%s", roff(line))
 		}
-		b.WriteString(".fi\n")
+		w.line(".fi")
 	}
 	var related []string
 	if c.HasParent() {
@@ -73,53 +77,43 @@ func page(c *cobra.Command, day time.Time) []byte {
 		}
 	}
 	if len(related) > 0 {
-		fmt.Fprintf(b, ".SH SEE ALSO\n%s\n", strings.Join(related, ",\n"))
+		w.line(".SH SEE ALSO\n%s", strings.Join(related, ",\n"))
 	}
-	return b.Bytes()
+	return w.Bytes()
 }
 
 func reference(c *cobra.Command) string { return "\\fB" + roff(pageName(c)) + "\\fR(1)" }
 
-// text writes paragraphs, and leaves indented lines as they are.
-func text(b *bytes.Buffer, s string) {
-	verbatim := false
-	for line := range strings.Lines(strings.TrimSpace(s) + "\n") {
-		line = strings.TrimRight(line, "\n")
-		switch indented := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
-		case line == "":
-			if verbatim {
-				b.WriteString(".fi\n")
-			}
-			verbatim = false
-			b.WriteString(".PP\n")
-			continue
-		case indented && !verbatim:
-			b.WriteString(".nf\n")
-			verbatim = true
-		case !indented && verbatim:
-			b.WriteString(".fi\n")
-			verbatim = false
+type writer struct{ bytes.Buffer }
+
+func (w *writer) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+func (w *writer) blocks(all []cmd.Block) {
+	for i, b := range all {
+		switch {
+		case b.Terms != nil:
+			w.terms(b.Terms)
+		case i == 0:
+			w.line("%s", roff(b.Text))
+		default:
+			w.line(".PP\n%s", roff(b.Text))
 		}
-		fmt.Fprintf(b, "%s\n", roff(line))
-	}
-	if verbatim {
-		b.WriteString(".fi\n")
 	}
 }
 
-// options writes flags as --help does: pflag knows their defaults and placeholders.
-func options(b *bytes.Buffer, title string, flags *pflag.FlagSet) {
-	if !flags.HasAvailableFlags() {
-		return
+// option sets the names of a flag in bold, and its placeholder in italics.
+func option(name string) string {
+	name = strings.TrimSpace(name)
+	end := strings.LastIndex(name, "--")
+	if i := strings.IndexAny(name[end:], " ["); i >= 0 {
+		return "\\fB" + roff(name[:end+i]) + "\\fR" + strings.Replace("\\fI"+roff(name[end+i:])+"\\fR", "\\fI ", " \\fI", 1)
 	}
-	fmt.Fprintf(b, ".SH %s\n", title)
-	for line := range strings.Lines(cmd.FlagUsages(flags, 0)) {
-		flag, usage, ok := strings.Cut(strings.TrimSpace(line), "   ")
-		if !ok {
-			fmt.Fprintf(b, "%s\n", roff(flag))
-			continue
-		}
-		fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(flag), roff(strings.TrimSpace(usage)))
+	return "\\fB" + roff(name) + "\\fR"
+}
+
+func (w *writer) terms(all []cmd.Term) {
+	for _, t := range all {
+		w.line(".TP\n\\fB%s\\fR\n%s", roff(t.Name), roff(t.Text))
 	}
 }
 
