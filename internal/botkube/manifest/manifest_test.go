@@ -29,7 +29,7 @@ func TestRead(t *testing.T) {
 		"a name that is none":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n", "f.yaml: Secret: metadata.name: it is a number, and should be a text"},
 		"items that are none":   {"apiVersion: v1\nkind: List\nitems: [s3cret]\n", "items[0]: it is a text, and should be a mapping"},
 		"metadata that is none": {"apiVersion: v1\nkind: Secret\nmetadata: [s3cret]\n", "metadata: it is a list, and should be a mapping"},
-		"too many":              {strings.Repeat("---\napiVersion: v1\nkind: Secret\n", maxObjects+1), "more than the"},
+		"too many":              {strings.Repeat("---\napiVersion: v1\nkind: Secret\n", maxObjects+1), "is larger than"},
 	} {
 		_, err := Read("f.yaml", []byte(test.text))
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "s3cret") {

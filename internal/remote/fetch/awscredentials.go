@@ -27,18 +27,18 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// awsSettings are what the environment and a profile say to AWS's tools (AWS SDKs and Tools
-// Reference Guide, Settings reference).
+// awsSettings has the settings of AWS's tools, from the environment and from one profile (AWS SDKs
+// and Tools Reference Guide, Settings reference).
 type awsSettings struct {
 	// profile is the name of the profile.
 	profile string
 	// named reports whether a URL names the profile.
 	named bool
-	// keys are those of the profile; nil if there is none.
+	// keys has the profile's settings; nil if there is no such profile.
 	keys map[string]string
 }
 
-// readAWSSettings reads a profile, or else that of AWS_PROFILE, or else the default one.
+// readAWSSettings reads the named profile, or that of AWS_PROFILE, or the default one.
 func readAWSSettings(named string) (awsSettings, error) {
 	s := awsSettings{profile: cmp.Or(named, os.Getenv("AWS_PROFILE"), "default"), named: named != ""}
 	home, _ := os.UserHomeDir()
@@ -52,15 +52,15 @@ func readAWSSettings(named string) (awsSettings, error) {
 		{os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), "credentials", s.profile},
 	} {
 		if file.path == "" && home == "" {
-			continue // the working directory may be anybody's
+			continue // never read a file in the working directory: it may be another user's
 		}
 		file.path = cmp.Or(file.path, filepath.Join(home, ".aws", file.name))
 		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true, AllowNestedValues: true, SpaceBeforeInlineComment: true}, file.path)
 		if err != nil {
 			if !transfer.Is[*fs.PathError](err) {
-				err = errors.New("a line is neither [PROFILE] nor KEY = VALUE") // the error quotes it, and it may be a secret
+				err = errors.New("a line is neither [PROFILE] nor KEY = VALUE") // ini's error quotes the line, which may be a secret
 			}
-			return s, fault.New(fault.Usage, "the configuration of AWS's tools cannot be used: reading %s: %w", file.path, err)
+			return s, fault.New(fault.Usage, "reading the configuration of AWS's tools in %s: %w", file.path, err)
 		}
 		if !parsed.HasSection(file.section) {
 			continue
@@ -78,13 +78,13 @@ func readAWSSettings(named string) (awsSettings, error) {
 		}
 	}
 	if s.named && s.keys == nil {
-		return s, fault.New(fault.Usage, "the configuration of AWS's tools has no profile %q, which the URL names", transfer.Printable(named, 100)).
-			WithHint("aws configure list-profiles shows the profiles")
+		return s, fault.New(fault.Usage, "the URL names the profile %q, which the configuration of AWS's tools does not have", transfer.Printable(named, 100)).
+			WithHint("list the profiles: aws configure list-profiles")
 	}
 	return s, nil
 }
 
-// get returns the first of some variables that is set, or else a key of the profile.
+// get returns the value of the first variable that is set, or else of a key of the profile.
 func (s awsSettings) get(key string, variables ...string) string {
 	for _, name := range variables {
 		if value := os.Getenv(name); value != "" {
@@ -94,24 +94,24 @@ func (s awsSettings) get(key string, variables ...string) string {
 	return s.keys[key]
 }
 
-// is reports whether a variable, or else a key of the profile, is true.
+// is reports whether a variable is "true", or a key of the profile if the variable is not set.
 func (s awsSettings) is(key, variable string) bool {
 	return strings.EqualFold(s.get(key, variable), "true")
 }
 
-// awsCredentials get the credentials of this machine.
+// awsCredentials gets credentials from one source.
 type awsCredentials struct {
 	credentials.Provider
-	// profile is the profile that a hint names, or empty.
+	// profile is the profile for hints, or empty.
 	profile string
-	// role is true if the profile names a role that others of its keys are for.
+	// role is true if the profile's credentials are for assuming a role.
 	role bool
-	// last is true if only the metadata service of EC2 is left to ask. It is at an address
-	// that other machines do not have.
+	// last is true if the source is EC2's metadata service, the last one that is tried. On other
+	// machines, its address does not exist.
 	last bool
 }
 
-// credentialsFor returns the credentials of a URL, or else those that AWS's tools find.
+// credentialsFor returns the source of credentials: the URL, or else what AWS's tools would use.
 func (s awsSettings) credentialsFor(q url.Values, region string) (c awsCredentials) {
 	container := os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != ""
 	switch {
@@ -139,7 +139,7 @@ func (s awsSettings) credentialsFor(q url.Values, region string) (c awsCredentia
 	return c
 }
 
-// hasCredentials reports whether the profile says where credentials are.
+// hasCredentials reports whether the profile has credentials or says where they are.
 func (s awsSettings) hasCredentials() bool {
 	for _, key := range []string{"aws_access_key_id", "aws_secret_access_key", "credential_process", "sso_session", "sso_start_url", "role_arn", "login_session"} {
 		if s.keys[key] != "" {
@@ -149,8 +149,8 @@ func (s awsSettings) hasCredentials() bool {
 	return false
 }
 
-// processCredentials are given out by a profile's command (AWS SDKs and Tools Reference Guide, Process
-// credential provider). A shell reads it, as for AWS's tools; minio-go would split it at blanks.
+// processCredentials runs a profile's credential_process (AWS SDKs and Tools Reference Guide, Process
+// credential provider). It runs in a shell, as with AWS's tools; minio-go would split it at blanks.
 type processCredentials struct {
 	credentials.Expiry
 	command string
@@ -169,10 +169,10 @@ func (p *processCredentials) RetrieveWithCredContext(c *credentials.CredContext)
 	process.WaitDelay = time.Second // its children may keep the pipe open
 	out, err := process.Output()
 	if c.Context.Err() != nil {
-		return who, errors.New("its credential_process did not end in time")
+		return who, errors.New("credential_process did not end in time")
 	}
 	if err != nil {
-		return who, fmt.Errorf("its credential_process: %w", err)
+		return who, fmt.Errorf("credential_process: %w", err)
 	}
 	var answer struct {
 		Version                                    int
@@ -180,7 +180,7 @@ func (p *processCredentials) RetrieveWithCredContext(c *credentials.CredContext)
 		Expiration                                 time.Time
 	}
 	if json.Unmarshal(out, &answer) != nil || answer.Version != 1 {
-		return who, errors.New("the answer of its credential_process is not understood")
+		return who, errors.New("credential_process printed no JSON with credentials of version 1")
 	}
 	if answer.Expiration.IsZero() {
 		answer.Expiration = time.Now().AddDate(1, 0, 0)
@@ -189,23 +189,23 @@ func (p *processCredentials) RetrieveWithCredContext(c *credentials.CredContext)
 	return credentials.Value{AccessKeyID: answer.AccessKeyID, SecretAccessKey: answer.SecretAccessKey, SessionToken: answer.SessionToken}, nil
 }
 
-// metadataTimeout bounds the time until the metadata service of EC2 has answered. It is on the
-// machine's own host, or nowhere.
+// metadataTimeout is how long EC2's metadata service may take to answer. It is on the machine's own
+// host, or does not exist.
 const metadataTimeout = 5 * time.Second
 
 // credentialsIssuer is a transport to the service that issues credentials.
 type credentialsIssuer struct {
 	*http.Transport
-	// status is that of the last answer, or 0.
+	// status is the HTTP status of the last answer, or 0.
 	status int
 }
 
-// maxCredentials bounds, in bytes, an answer with credentials.
+// maxCredentials is how many bytes of an answer with credentials are read at most.
 const maxCredentials = 1 << 20
 
 func (i *credentialsIssuer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme == "http" && req.Header.Get("Authorization") != "" && !isNear(req.Context(), req.URL.Hostname()) {
-		return nil, errors.New("the token for AWS_CONTAINER_CREDENTIALS_FULL_URI would go to another machine without TLS")
+		return nil, errors.New("the token for AWS_CONTAINER_CREDENTIALS_FULL_URI would go to another machine unencrypted")
 	}
 	resp, err := i.Transport.RoundTrip(req)
 	i.status = 0
@@ -219,11 +219,11 @@ func (i *credentialsIssuer) RoundTrip(req *http.Request) (*http.Response, error)
 	return resp, err
 }
 
-// metadataPrefix has the addresses of AWS's services for a machine in IPv6 (Amazon EC2 User Guide,
+// metadataPrefix has the IPv6 addresses of AWS's services for a machine (Amazon EC2 User Guide,
 // Instance metadata; Amazon EKS User Guide, EKS Pod Identity).
 var metadataPrefix = netip.MustParsePrefix("fd00:ec2::/32")
 
-// near reports whether an address is of this machine or its host.
+// near reports whether an address belongs to this machine or to its host.
 func near(ip netip.Addr) bool {
 	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || metadataPrefix.Contains(ip)
 }
@@ -233,8 +233,8 @@ func isNear(ctx context.Context, host string) bool {
 	return err == nil && !slices.ContainsFunc(ips, func(ip netip.Addr) bool { return !near(ip.Unmap()) })
 }
 
-// issuer returns a transport that asks this machine and its host directly: a proxy
-// has another host.
+// issuer returns a transport that connects to this machine and its host without a proxy, because a
+// proxy may run on another host.
 func (c *Client) issuer(of *http.Transport) *credentialsIssuer {
 	t := of.Clone()
 	if proxy := t.Proxy; proxy != nil {
@@ -248,15 +248,15 @@ func (c *Client) issuer(of *http.Transport) *credentialsIssuer {
 	return &credentialsIssuer{Transport: t}
 }
 
-// errNoCredentials says that there are no credentials for an object store.
+// errNoCredentials means that no source has credentials for the object store.
 var errNoCredentials = errors.New("no credentials")
 
-// refusedCredentials says that the service that issues credentials refuses.
+// refusedCredentials means that the service for credentials refused, with an HTTP status.
 type refusedCredentials struct{ status int }
 
 func (e *refusedCredentials) Error() string { return http.StatusText(e.status) }
 
-// unusableProfile says that the credentials of a profile are not for this program.
+// unusableProfile means that this program cannot use the credentials of a profile.
 type unusableProfile struct {
 	profile string
 	err     error
@@ -270,11 +270,11 @@ func (e *unusableProfile) Error() string {
 }
 func (e *unusableProfile) Unwrap() error { return e.err }
 
-// errRole says that a profile's keys are only for assuming its role.
-var errRole = errors.New("its role_arn is not assumed")
+// errRole means that a profile's credentials are only for assuming its role.
+var errRole = errors.New("its role_arn is not supported")
 
-// retrieve gets the credentials. Its errors do not quote a server. Redirects are not followed,
-// because net/http would take tokens to another host.
+// retrieve gets the credentials. Its errors do not quote a server. It does not follow redirects,
+// because net/http would send tokens to another host.
 func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credentials, by *credentialsIssuer) (credentials.Value, error) {
 	if c.role {
 		return credentials.Value{}, &unusableProfile{c.profile, errRole}
@@ -294,8 +294,8 @@ func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credenti
 	case by.status >= http.StatusMultipleChoices:
 		return who, &refusedCredentials{by.status}
 	case by.status != 0:
-		return who, errors.New("the answer of the service that issues them is not understood")
-	case transfer.Is[*url.Error](err): // of net/http: nobody answered
+		return who, errors.New("the service for credentials sent an answer that is not valid")
+	case transfer.Is[*url.Error](err): // from net/http: no answer
 		e, _ := errors.AsType[*url.Error](err)
 		return who, fmt.Errorf("asking for credentials: %w", e.Err)
 	case c.profile != "":

@@ -124,10 +124,10 @@ func TestCodingsThatAreRefused(t *testing.T) {
 		body []byte
 		says string
 	}{
-		"gzip":   {data, "says that it compresses the file (gzip), which it does not"},
-		"br":     {data, "compresses the file (br)"},
-		"zstd":   {data, "compresses the file (zstd)"},
-		"x-gzip": {gzipped(data), "compresses the file (x-gzip)"},
+		"gzip":   {data, "sends Content-Encoding: gzip, but the file is not compressed"},
+		"br":     {data, "Content-Encoding: br)"},
+		"zstd":   {data, "Content-Encoding: zstd)"},
+		"x-gzip": {gzipped(data), "Content-Encoding: x-gzip)"},
 	} {
 		u := newUpstream(t, nil, coded(test.body, coding), coded(test.body, coding))
 		f := fixed(t)
@@ -156,7 +156,7 @@ func TestMismatchNamesTheCoding(t *testing.T) {
 	for coding, body := range map[string][]byte{"gzip": gzipped(data), "br": data, "aws-chunked": data} {
 		u := newUpstream(t, nil, coded(body, coding), coded(body, coding))
 		f := fixed(t)
-		f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Integrity, "does not match", "the server says of it Content-Encoding: "+coding)
+		f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Integrity, "does not match", "the answer has Content-Encoding: "+coding)
 		f.wantNothing(t)
 	}
 	u := newUpstream(t, data)
@@ -213,7 +213,7 @@ func TestCodingIsBounded(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, nil, coded(gzipped(make([]byte, 32<<20)), "gzip"), coded(gzipped(make([]byte, 32<<20)), "gzip"))
 	f := fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1 << 20 })
-	f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Upstream, "more than the 1048576 bytes")
+	f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Upstream, "more bytes than the limit of 1048576")
 	f.wantNothing(t)
 	if _, err := f.client.Document(t.Context(), u.URL+"/x", 1<<20, nil); err == nil || !strings.Contains(err.Error(), "1.0 MiB") {
 		t.Error(err)

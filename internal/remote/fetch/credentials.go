@@ -17,8 +17,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// NetrcPath returns where go-getter, and so the agent, looks for a netrc file:
-// where NETRC says, or .netrc (on Windows _netrc) in the home directory.
+// NetrcPath returns the path of the netrc file that go-getter, and so the agent, reads: the value of
+// NETRC, or .netrc (on Windows _netrc) in the home directory.
 func NetrcPath(getenv func(string) string, home string) string {
 	if path := getenv("NETRC"); path != "" || home == "" {
 		return path
@@ -30,7 +30,7 @@ func NetrcPath(getenv func(string) string, home string) string {
 	return filepath.Join(home, name)
 }
 
-// readNetrc returns what reads a netrc file once. An absent file holds nothing.
+// readNetrc returns a function that reads a netrc file once. An absent file counts as empty.
 func readNetrc(path string) func() (*netrc.Netrc, error) {
 	return sync.OnceValues(func() (*netrc.Netrc, error) {
 		if fi, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
@@ -51,17 +51,17 @@ func readNetrc(path string) func() (*netrc.Netrc, error) {
 	})
 }
 
-// netrcError leaves out what a parse error says, for it quotes the file.
+// netrcError returns an error without the text of a parse error, which quotes the file.
 func netrcError(path string, err error) error {
 	if e, ok := errors.AsType[*netrc.Error](err); ok {
-		return fault.New(fault.Usage, "reading credentials: %s, line %d is not in the form of a netrc file", path, e.LineNum).
-			WithHint("correct the file, or name another one in NETRC")
+		return fault.New(fault.Usage, "reading the netrc file %s: line %d is not valid", path, e.LineNum).
+			WithHint("correct the line, or name another file in NETRC")
 	}
-	return fault.New(fault.Usage, "reading credentials: %w", err).WithHint("make the file readable, or name another one in NETRC")
+	return fault.New(fault.Usage, "reading the netrc file: %w", err).WithHint("make the file readable, or name another one in NETRC")
 }
 
-// credentialsFor returns the credentials for a URL: its own, or those of the netrc file for
-// its host. The default entry would hand a password to every host that an index names.
+// credentialsFor returns the credentials for a URL: those in it, or those of the netrc file for its
+// host. It ignores the default entry, which would give a password to every host that an index names.
 func credentialsFor(u *url.URL, n *netrc.Netrc) *url.Userinfo {
 	if u.User != nil {
 		return u.User

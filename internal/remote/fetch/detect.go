@@ -14,8 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// detect returns a URL as go-getter v1 reads it (detect.go, Detect). It is not ok if it
-// is none.
+// detect returns a URL as go-getter v1 reads it (detect.go, Detect). It is not ok if raw is no URL.
 func detect(raw string) (located string, ok bool) {
 	forced, rest := agent.SplitGetter(raw)
 	rest, subdir := getter.SourceDirSubdir(rest)
@@ -47,9 +46,9 @@ func detect(raw string) (located string, ok bool) {
 	return found, true
 }
 
-// detectSource returns the URL of a source without a scheme: a repository, a bucket or a
-// file of this machine; or "". The order is that of go-getter v1, which the agent has
-// (detect.go, Detectors). From detectBitbucket on, v2 lacks them, or has them otherwise.
+// detectSource returns the URL for a source without a scheme (a repository, a bucket or a local
+// file), or "". The order is that of go-getter v1, which the agent uses (detect.go, Detectors).
+// go-getter v2 lacks the detectors from detectBitbucket on, or differs.
 func detectSource(source string) string {
 	for _, d := range []getter.Detector{&getter.GitHubDetector{}, &getter.GitLabDetector{}, &getter.GitDetector{}} {
 		if located, ok, err := d.Detect(source, ""); ok || err != nil {
@@ -73,8 +72,8 @@ func detectSource(source string) string {
 	return "file:///" + strings.TrimPrefix(source, "/")
 }
 
-// detectBitbucket takes all repositories for git's, which they are since 2020. go-getter asks
-// api.bitbucket.org each time that it reads such a URL.
+// detectBitbucket takes all repositories for git repositories, as they are since 2020. go-getter
+// would ask api.bitbucket.org for each such URL.
 func detectBitbucket(source string) string {
 	u, err := neturl.Parse("https://" + source)
 	if err != nil {
@@ -84,7 +83,7 @@ func detectBitbucket(source string) string {
 	return "git::" + u.String()
 }
 
-// detectS3 returns the URL of a bucket in its path's form: host/BUCKET/KEY.
+// detectS3 returns the path-style URL of an object: HOST/BUCKET/KEY.
 func detectS3(host []string, key string) string {
 	switch {
 	case len(host) == 3:
@@ -97,7 +96,7 @@ func detectS3(host []string, key string) string {
 	return ""
 }
 
-// normal returns a URL as [neturl.URL.String] writes it, with its getter; empty if it is none.
+// normal returns a URL as [neturl.URL.String] writes it, with its getter; or "" if it is not valid.
 func normal(kind, rest string) string {
 	u, err := neturl.Parse("https://" + rest)
 	if err != nil {

@@ -25,19 +25,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Bounds on what a source may unpack, or be cloned, to on the disk.
+// Limits for a directory that is unpacked or cloned.
 const (
 	maxTreeEntries = 100_000
 	maxTreeBytes   = 4 << 30
 )
 
-// Locate returns a URL as go-getter's detectors read it: github.com/… becomes
-// git::https://github.com/…, for example. Local reports whether it names files of
-// whoever reads it.
+// Locate returns a URL as go-getter's detectors read it. For example, github.com/OWNER/NAME becomes
+// git::https://github.com/OWNER/NAME.git. Local reports that it is a path on the machine that reads
+// it, such as the agent's.
 func Locate(raw string) (located string, local bool, err error) {
 	located, ok := detect(raw)
 	if !ok {
-		return "", true, nil // a path that is relative to somebody's directory
+		return "", true, nil // a relative path
 	}
 	name, u, err := splitURL(located)
 	if err != nil {
@@ -52,7 +52,7 @@ type treeSource struct {
 	source
 }
 
-// parseTree takes the URL of a directory apart, as [Locate] returns it.
+// parseTree parses the URL of a directory, in the form that [Locate] returns.
 func parseTree(raw string) (treeSource, error) {
 	src := treeSource{source: source{shown: agent.Redact(raw)}}
 	var err error
@@ -64,26 +64,26 @@ func parseTree(raw string) (treeSource, error) {
 	}
 	switch {
 	case src.getter == "file" || src.url.Scheme == "file" || src.url.Scheme == "":
-		return src, fault.New(fault.Usage, "it names files of whoever reads it")
+		return src, fault.New(fault.Usage, "the URL is a path on the agent's machine")
 	case src.getter == "git":
 		return src, nil
 	case !slices.Contains(fileGetters, src.getter):
-		return src, fault.New(fault.Usage, "directories are not downloaded by %q", src.getter).WithHint("supported are git, http, https, s3 and gcs")
+		return src, fault.New(fault.Usage, "directories cannot be downloaded with %q", src.getter).WithHint("use git, http, https, s3 or gcs")
 	case src.Format == "" && (src.getter == "http" || src.getter == "https"):
-		return src, fault.New(fault.Usage, "it is neither a repository nor an archive").
-			WithHint("the name of an archive ends in .tar.gz, .zip or the like; or add ?archive=tar.gz")
+		return src, fault.New(fault.Usage, "the URL is neither a repository nor an archive").
+			WithHint("if it is an archive without an extension such as .tar.gz or .zip, add ?archive=tar.gz")
 	}
 	return src, nil
 }
 
-// tree gets a directory, and stores it as one archive. Only git can tell, without a download,
+// tree downloads a directory and stores it as one archive. Only git can tell without a download
 // whether a directory has changed.
 func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Observer) (Result, error) {
 	src, err := parseTree(req.URL)
 	if err != nil {
 		return Result{}, err
 	}
-	// Another key than that of a file: what is there of one is no part of it.
+	// The key differs from that of a file at the same URL, so that a partial file is not continued.
 	in, err := c.cfg.Store.Ingest(ctx, "tree "+src.shown, obs.Waiting)
 	if err != nil {
 		return Result{}, transfer.Local(err)
@@ -113,7 +113,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	}
 	defer from.top.Close()
 	r, err := c.storeTree(ctx, req, from, in, want)
-	if err == nil && from.version != "" { // without the record, the next run gets it again
+	if err == nil && from.version != "" { // without the record, the next run downloads it again
 		_ = c.cfg.Store.SetURLRecord(key, store.URLRecord{URL: src.shown, SHA256: r.SHA256, Size: r.Size, ETag: from.version, Seen: time.Now()})
 	}
 	obs.Received(int(r.Size))
@@ -135,8 +135,8 @@ func (c *Client) storeTree(ctx context.Context, req Request, from directory, in 
 		r.Files = files
 	}
 	if err := want.check(r.Digests); err != nil {
-		moved := fault.New(fault.Integrity, "what it names is not what it was: %w", err).
-			WithHint("a branch or a tag has moved, or an archive was replaced; write a new lock with the command lock, and look at what differs, or name a commit: ?ref=COMMIT")
+		moved := fault.New(fault.Integrity, "the content has changed: %w", err).
+			WithHint("a branch or a tag may have moved, or an archive was replaced: write a new lock with botkube-mirror lock, and compare; or name a commit: ?ref=COMMIT")
 		return Result{}, errors.Join(moved, in.Discard())
 	}
 	if err := in.Commit(r.SHA256, r.Size); err != nil {
@@ -145,7 +145,7 @@ func (c *Client) storeTree(ctx context.Context, req Request, from directory, in 
 	return r, nil
 }
 
-// reuseTree takes the archive that the store has of a directory which has not changed.
+// reuseTree returns the archive in the store for a directory that has not changed.
 func (c *Client) reuseTree(ctx context.Context, req Request, record store.URLRecord, want expectation) (Result, error) {
 	req.Verify = true
 	r, err := c.reuseBlob(ctx, req, record.SHA256, want)
@@ -167,22 +167,22 @@ func (c *Client) reuseTree(ctx context.Context, req Request, record store.URLRec
 			err = blob.Copy(ctx, h, archive)
 		}
 		if err != nil {
-			return Result{}, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
+			return Result{}, transfer.Local(fmt.Errorf("reading a blob in the store: %w", err))
 		}
 		r.Files = append(r.Files, lock.TemplateFile{Path: header.Name, Blob: lock.Blob{Size: header.Size, SHA256: lock.SHA256(h.Sum(nil))}})
 	}
 }
 
-// directory is a directory within what a source gave, as "." or a path.
+// directory is a directory below top: "." or a path.
 type directory struct {
 	top *os.Root
 	at  string
-	// version tells its files from others; empty if nothing does.
+	// version identifies the content, such as a commit; empty if unknown.
 	version string
 }
 
-// directory brings what a source names to a directory, and opens it, unless the store has
-// that version. For a sub-directory, go-getter would copy everything once more.
+// directory downloads the directory that a source names and opens it, unless the store has that
+// version: have. For a sub-directory, go-getter would copy all files once more.
 func (c *Client) directory(ctx context.Context, src treeSource, dir, have string, obs Observer) (d directory, err error) {
 	if src.Format == "" || src.IsGit {
 		d.version, err = c.getDirectory(ctx, src, dir, have, obs)
@@ -194,9 +194,9 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir, have string
 	}
 	d.top, err = os.OpenRoot(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // an object store has no directories but in the names of objects
-		return d, fault.New(fault.Upstream, "there is nothing in it").
-			WithHint("is the directory's name right? what is wanted may have been moved")
+	case errors.Is(err, fs.ErrNotExist): // an object store has directories only as prefixes of keys
+		return d, fault.New(fault.Upstream, "the directory is empty").
+			WithHint("check the directory's name: the files may have moved")
 	case err != nil:
 		return d, transfer.Local(err)
 	}
@@ -209,21 +209,21 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir, have string
 	return d, err
 }
 
-// subdirectory returns the one directory that a pattern is for.
+// subdirectory returns the only directory that matches a pattern.
 func subdirectory(root *os.Root, pattern string) (string, error) {
 	matches, err := fs.Glob(root.FS(), pattern)
 	if err != nil || len(matches) != 1 {
-		return "", fault.New(fault.Upstream, "%d of its directories are called %q, not one", len(matches), pattern).
-			WithHint("is the part after // right? what is wanted may have been moved")
+		return "", fault.New(fault.Upstream, "%d directories match %q, not exactly one", len(matches), pattern).
+			WithHint("check the part of the URL after //: the directory may have moved")
 	}
-	// It may be a link, but to no place outside.
+	// It may be a link, but not to a place outside.
 	if fi, err := root.Stat(matches[0]); err != nil || !fi.IsDir() {
-		return "", fault.New(fault.Upstream, "%q is not one of its directories", matches[0])
+		return "", fault.New(fault.Upstream, "%q is not a directory", matches[0])
 	}
 	return matches[0], nil
 }
 
-// getDirectory fills a directory that is not there yet, unless the store has that version.
+// getDirectory downloads to a directory that does not exist yet, unless the store has that version.
 func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have string, obs Observer) (version string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -241,7 +241,8 @@ func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have str
 	return version, err
 }
 
-// watchSize ends a context when a directory is too large, for no getter has a bound.
+// watchSize ends a context when a directory becomes too large: neither git nor a list of objects has
+// a limit.
 func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) {
 	for tick := time.Tick(time.Second); ; {
 		select {
@@ -268,10 +269,10 @@ func sizeOf(dir string) (size int64) {
 	return size
 }
 
-// unpack gets an archive and unpacks it, as go-getter does.
+// unpack downloads an archive and unpacks it, as go-getter does.
 func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Observer) error {
 	if src.ChecksumFile != "" {
-		return fault.New(fault.Usage, "it names a file of checksums, which is not read for directories").WithHint("give the checksum itself: ?checksum=sha256:…")
+		return fault.New(fault.Usage, "the URL names a checksum file, which is not supported for directories").WithHint("write the checksum itself into the URL: ?checksum=sha256:DIGEST")
 	}
 	req := Request{URL: src.URL, Source: "the URL", Verify: true}
 	if src.Checksum != nil {
@@ -298,22 +299,22 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 	err = archive.Unpack(ctx, from, src.Format, archive.Limits{Entries: maxTreeEntries, UnpackedBytes: maxTreeBytes}, root)
 	switch {
 	case fault.KindOf(err) == fault.Integrity:
-		return fault.New(fault.Integrity, "it cannot be unpacked: %w", err).WithHint("tell its publisher")
+		return fault.New(fault.Integrity, "unpacking the archive: %w", err).WithHint("report it to the archive's publisher")
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return transfer.Local(err)
 }
 
-// pack writes the files of a directory, in the order of their names, to an archive whose
-// bytes follow from names and contents alone, and returns what they are.
+// pack writes the files of a directory to a tar archive, and lists them. The archive's bytes depend
+// only on the names and the contents of the files.
 func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Writer) ([]lock.TemplateFile, error) {
 	p := &packing{ctx: ctx, top: from.top, kind: kind, tar: tar.NewWriter(to)}
 	if err := p.walk(from.at, "."); err != nil {
 		return nil, err
 	}
 	if len(p.files) == 0 {
-		return nil, fault.New(fault.Upstream, "it has no %s", kind.Files()).WithHint("is it the right directory? the part after // names one within a repository or an archive")
+		return nil, fault.New(fault.Upstream, "the directory has no %s", kind.Files()).WithHint("check the directory; add //DIRECTORY to the URL for a directory in a repository or an archive")
 	}
 	return p.files, p.tar.Close()
 }
@@ -328,8 +329,8 @@ type packing struct {
 	bytes int64
 }
 
-// walk packs what is in a directory below a name. Beyond a link to a directory, no
-// other is followed: they might lead in a circle.
+// walk packs the files of a directory below a name. Inside a linked directory, it follows no further
+// links to directories, because they could form a loop.
 func (p *packing) walk(dir, below string) error {
 	in, err := fs.Sub(p.top.FS(), dir)
 	if err != nil {
@@ -343,7 +344,7 @@ func (p *packing) walk(dir, below string) error {
 		case p.ctx.Err() != nil:
 			return context.Cause(p.ctx)
 		case p.seen > maxTreeEntries:
-			return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
+			return fault.New(fault.Integrity, "the directory has more than %d files", maxTreeEntries)
 		case strings.EqualFold(d.Name(), ".git") && d.IsDir():
 			return fs.SkipDir
 		case strings.EqualFold(d.Name(), ".git"):
@@ -361,10 +362,9 @@ func (p *packing) wants(name string) bool {
 	return p.kind == lock.DirArchiveAll || path.Ext(name) == agent.TemplateExt
 }
 
-// link packs what a link leads to, as go-getter does where it copies a sub-directory
-// (copy_dir.go), but never from outside, for that is no part of the source. Nobody asks
-// for all files of a repository. So of these, what leads nowhere is left out, and is an
-// error for who asks for it. A directory may be asked for by the name of a link.
+// link packs a link's target, as go-getter does when it copies a sub-directory (copy_dir.go). It
+// follows no link to a target outside the source. For all files of a repository, such a link is left
+// out: an agent that asks for it gets an error. A link to a directory is packed as a directory.
 func (p *packing) link(at, name string, linked bool) error {
 	fi, err := p.top.Stat(at)
 	switch all := p.kind == lock.DirArchiveAll; {
@@ -375,8 +375,8 @@ func (p *packing) link(at, name string, linked bool) error {
 	case all || err == nil && !fi.IsDir():
 		return nil
 	}
-	return fault.New(fault.Upstream, "%q in it is a link to a directory, to nothing, or to what is not in its repository or archive", name).
-		WithHint("links to files are followed, no others")
+	return fault.New(fault.Upstream, "%q is a link to a directory, to nothing, or to a file outside the repository or archive", name).
+		WithHint("report it to its publisher: only links to files inside the repository or archive are supported")
 }
 
 func (p *packing) add(at, name string) error {
@@ -407,11 +407,11 @@ func (p *packing) admit(name string, size int64) error {
 	bounds := p.kind.Bounds()
 	switch {
 	case len(p.files) == bounds.Files:
-		return fault.New(fault.Integrity, "it has more than %d %s", bounds.Files, p.kind.Files())
+		return fault.New(fault.Integrity, "the directory has more than %d %s", bounds.Files, p.kind.Files())
 	case size > bounds.File:
-		return fault.New(fault.Integrity, "%q in it has %d bytes; at most %d are mirrored", name, size, bounds.File)
+		return fault.New(fault.Integrity, "%q has %d bytes, more than the limit of %d", name, size, bounds.File)
 	case p.bytes > bounds.Total:
-		return fault.New(fault.Integrity, "its %s have more than %d bytes", p.kind.Files(), bounds.Total)
+		return fault.New(fault.Integrity, "the %s of the directory have more than %d bytes in total", p.kind.Files(), bounds.Total)
 	}
 	if p.kind != lock.DirArchiveAll {
 		if err := lock.CheckTemplatePath(name); err != nil {

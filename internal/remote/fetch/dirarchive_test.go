@@ -361,15 +361,15 @@ func TestGitSubmoduleRefusals(t *testing.T) {
 		kind fault.Kind
 		want string
 	}{
-		"no URL":               {"", fault.Upstream, `its submodule "t/sub": its .gitmodules has no URL for it`},
+		"no URL":               {"", fault.Upstream, `submodule "t/sub": the repository's .gitmodules has no URL for it`},
 		"no such repository":   {"../absent.git", fault.Upstream, "/kubeshop/absent.git: git: "},
 		"no such commit":       {"../botkube.git", fault.Upstream, `no branch, tag or commit "` + absent},
-		"out of the server":    {"../../../../x.git", fault.Upstream, "leads out of the server"},
-		"of this machine":      {"/srv/x.git", fault.Usage, "its URL is one of whoever reads it: /srv/x.git"},
-		"a file of this":       {"file:///srv/x.git", fault.Usage, "its URL is one of whoever reads it"},
-		"a directory, to git":  {"github.com/x/y", fault.Usage, "its URL is one of whoever reads it"},
+		"out of the server":    {"../../../../x.git", fault.Upstream, "has too many .."},
+		"of this machine":      {"/srv/x.git", fault.Usage, "its URL is a path on this machine: /srv/x.git"},
+		"a file of this":       {"file:///srv/x.git", fault.Usage, "its URL is a path on this machine"},
+		"a directory, to git":  {"github.com/x/y", fault.Usage, "its URL is a path on this machine"},
 		"a program":            {"ext::sh -c x% y", fault.Usage, "its URL"},
-		"an option":            {"ssh://-oProxyCommand=x/y", fault.Usage, "it has no host, or one that is none"},
+		"an option":            {"ssh://-oProxyCommand=x/y", fault.Usage, "the URL has no valid host"},
 		"with a password":      {"http://user:s3cret@127.0.0.1:1/x.git", fault.Usage, "plain http"},
 		"nobody answers there": {"http://127.0.0.1:1/x.git", fault.Upstream, "http://127.0.0.1:1/x.git: gave up after"},
 	} {
@@ -415,7 +415,7 @@ func TestGitSubmoduleBounds(t *testing.T) {
 	}
 	_, err = wide.Commit()
 	check(t, err)
-	fixed(t).wantFault(t, templates("git::"+s.URL+"/kubeshop/wide.git"), fault.Integrity, "it has more than 100 submodules")
+	fixed(t).wantFault(t, templates("git::"+s.URL+"/kubeshop/wide.git"), fault.Integrity, "the repository has more than 100 submodules")
 }
 
 func TestGitRefusals(t *testing.T) {
@@ -436,20 +436,20 @@ func TestGitRefusals(t *testing.T) {
 		"no commit":          {"git::" + s.URL + "/empty.git//t", fault.Upstream, "the repository has no commit"},
 		"no such repository": {"git::" + s.URL + "/absent.git//t", fault.Upstream, "not found"},
 		"no such host":       {"git::http://nowhere.invalid/x.git", fault.Upstream, "Could not resolve host"},
-		"no such directory":  {"git::" + base + "//nowhere", fault.Upstream, `0 of its directories are called "nowhere"`},
-		"two directories":    {"git::" + base + "//*", fault.Upstream, "not one"},
-		"a file":             {"git::" + base + "//t/b.yaml", fault.Upstream, "not one of its directories"},
+		"no such directory":  {"git::" + base + "//nowhere", fault.Upstream, `0 directories match "nowhere"`},
+		"two directories":    {"git::" + base + "//*", fault.Upstream, "not exactly one"},
+		"a file":             {"git::" + base + "//t/b.yaml", fault.Upstream, "is not a directory"},
 		"out of it":          {"git::" + base + "//../x", fault.Usage, "leads out"},
 		"no templates":       {"git::" + base + "//none", fault.Upstream, "no .yaml files"},
-		"too large":          {"git::" + base + "//big", fault.Integrity, "at most 1048576"},
+		"too large":          {"git::" + base + "//big", fault.Integrity, "limit of 1048576"},
 		"a name":             {"git::" + base + "//odd", fault.Upstream, "path separator"},
-		"a host":             {"git::ssh://-oProxyCommand=x/y", fault.Usage, "no host"},
-		"no host":            {"git::ssh:///x/y", fault.Usage, "no host"},
-		"an option":          {"git::" + base + "//t?ref=--upload-pack=x", fault.Usage, "no branch"},
-		"a refspec":          {"git::" + base + "//t?ref=a:b", fault.Usage, "no branch"},
-		"a program":          {"git::ext::sh -c true", fault.Usage, "git does not fetch by"},
-		"a program, too":     {"git::ext://x/y", fault.Usage, `by "ext"`},
-		"local":              {"git::file:///x", fault.Usage, "names files of whoever"},
+		"a host":             {"git::ssh://-oProxyCommand=x/y", fault.Usage, "no valid host"},
+		"no host":            {"git::ssh:///x/y", fault.Usage, "no valid host"},
+		"an option":          {"git::" + base + "//t?ref=--upload-pack=x", fault.Usage, "is not a branch"},
+		"a refspec":          {"git::" + base + "//t?ref=a:b", fault.Usage, "is not a branch"},
+		"a program":          {"git::ext::sh -c true", fault.Usage, "git repositories cannot be fetched with"},
+		"a program, too":     {"git::ext://x/y", fault.Usage, `with "ext"`},
+		"local":              {"git::file:///x", fault.Usage, "path on the agent's machine"},
 		"hg":                 {"hg::https://host/x", fault.Usage, `"hg"`},
 		"a page":             {"https://host/x", fault.Usage, "neither a repository nor an archive"},
 	}
@@ -767,8 +767,8 @@ func TestPinnedTreeNeedsNoGit(t *testing.T) {
 	pinned := req
 	pinned.SHA256, pinned.Source = &got.SHA256, "the lock"
 	other := fixed(t)
-	err = other.wantFault(t, pinned, fault.Integrity, "is not what it was", "the lock expects")
-	if !strings.Contains(fault.HintOf(err), "has moved") {
+	err = other.wantFault(t, pinned, fault.Integrity, "the content has changed", "the lock has")
+	if !strings.Contains(fault.HintOf(err), "may have moved") {
 		t.Error(fault.HintOf(err))
 	}
 	other.wantNothing(t)
@@ -776,7 +776,7 @@ func TestPinnedTreeNeedsNoGit(t *testing.T) {
 	if again, err := f.blob(t, pinned); err != nil || !again.Reused || again.SHA256 != got.SHA256 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	err = fixed(t).wantFault(t, req, fault.Usage, "no program git")
+	err = fixed(t).wantFault(t, req, fault.Usage, "git is not installed")
 	if !strings.Contains(fault.HintOf(err), "install git") {
 		t.Error(fault.HintOf(err))
 	}
@@ -814,9 +814,9 @@ func TestArchivesOfTemplates(t *testing.T) {
 			t.Errorf("%s makes another archive", form)
 		}
 	}
-	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=sha256:"+strings.Repeat("0", 64)), fault.Integrity, "the URL expects")
-	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=file:x"), fault.Usage, "file of checksums")
-	f.wantFault(t, templates(u.URL+"/t.zip//x/t"), fault.Integrity, "cannot be unpacked")
+	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=sha256:"+strings.Repeat("0", 64)), fault.Integrity, "the URL has sha256:")
+	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=file:x"), fault.Usage, "checksum file")
+	f.wantFault(t, templates(u.URL+"/t.zip//x/t"), fault.Integrity, "unpacking the archive: ")
 	u.then(status(404))
 	fixed(t).wantFault(t, templates(u.URL+"/absent.tar.gz"), fault.Upstream, "404")
 	for _, hostile := range []map[string]string{{"../x.yaml": "x"}, {"a.yaml": "-> /etc/passwd"}} {
@@ -886,13 +886,13 @@ func TestBucketsOfTemplates(t *testing.T) {
 	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
 	keys = append(keys, "t/../../x.yaml")
 	f := fixed(t)
-	err := f.wantFault(t, req, fault.Upstream, "leads out of the directory")
+	err := f.wantFault(t, req, fault.Upstream, "outside the directory")
 	if strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}
 	f.wantNothing(t)
 	keys = []string{"t/", "t"}
-	f.wantFault(t, req, fault.Upstream, "there is nothing in it")
+	f.wantFault(t, req, fault.Upstream, "the directory is empty")
 }
 
 // TestBucketOfTemplatesStalls: a store that does not answer is not waited for.

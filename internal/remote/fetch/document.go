@@ -18,13 +18,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Document returns a small document as a whole: an index, a checksum file, a
-// schema. More than max bytes are an error. The URL is http, https or file.
+// Document returns a small document, such as an index, a checksum file or a schema. The URL is http,
+// https or file. If the document has more than max bytes, that is an error of kind [fault.Integrity].
 //
-// Header has request header fields that prove who asks, or nothing: they go over TLS
-// only, and to no other host if the server redirects.
+// Header has request header fields with credentials, or is nil. They are sent over TLS only, and not
+// to another host after a redirect.
 //
-// An error for which [IsOwnChecksum] is true comes with the document.
+// With an error for which [IsOwnChecksum] is true, Document returns the document, too.
 func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
@@ -45,8 +45,8 @@ func (c *Client) Document(ctx context.Context, rawURL string, max int64, header 
 func parseWebURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		// The reason quotes a part of it, in which a password may be.
-		return nil, fault.New(fault.Usage, "it cannot be read as a URL")
+		// The reason quotes a part of the URL, which may be a password.
+		return nil, fault.New(fault.Usage, "the URL is not valid")
 	}
 	switch u.Scheme {
 	case "file":
@@ -56,13 +56,13 @@ func parseWebURL(rawURL string) (*url.URL, error) {
 			return u, nil
 		}
 	}
-	return nil, fault.New(fault.Usage, "it is not a URL that begins with https://, http:// or file://")
+	return nil, fault.New(fault.Usage, "the URL does not begin with https://, http:// or file://")
 }
 
 func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, error) {
 	if u.Scheme == "file" {
 		if len(header) > 0 {
-			return nil, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
+			return nil, fault.New(fault.Usage, "header fields cannot be sent to a file").WithHint("leave out --header")
 		}
 		f, _, err := openFile(u)
 		if err != nil {
@@ -72,8 +72,8 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		return readBounded(f, max)
 	}
 	if len(header) > 0 && c.cfg.Via.URL(u).Scheme != "https" {
-		return nil, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
-			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
+		return nil, fault.New(fault.Usage, "the header fields with credentials would go over plain http, unencrypted").
+			WithHint("write https://; if the server has a private CA, add --ca-file CA.pem")
 	}
 	resp, err := c.do(ctx, http.MethodGet, u, header)
 	if err != nil {
@@ -94,17 +94,17 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		return nil, err
 	}
 	data, err := readBounded(body, max)
-	// Artifactory computes a checksum file from whatever it has cached, so it is not the publisher's.
+	// Artifactory computes a checksum file from the file in its cache: it is not the publisher's.
 	if err == nil && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-checksum") && c.cfg.Via.Instead(u) != "" {
-		err = unclear(errOwnChecksum, "for the publisher's checksum, make a lock where upstream is reached directly, and use it here: pull --lock FILE")
+		err = unclear(errOwnChecksum, "for the publisher's checksum, write a lock on a machine that reaches upstream directly, and use it here: botkube-mirror pull --lock FILE")
 	}
 	return data, err
 }
 
 var errOwnChecksum = errors.New("the repository manager computed this checksum file itself")
 
-// IsOwnChecksum reports whether an error says that a repository manager computed a checksum file: it
-// is not the publisher's.
+// IsOwnChecksum reports whether err means that a repository manager computed the checksum file
+// itself, so that it is not the publisher's.
 func IsOwnChecksum(err error) bool { return errors.Is(err, errOwnChecksum) }
 
 func readBounded(r io.Reader, max int64) ([]byte, error) {
@@ -119,11 +119,11 @@ func readBounded(r io.Reader, max int64) ([]byte, error) {
 }
 
 func tooLong(max int64) error {
-	return fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))})
+	return fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("the document is larger than %s", humanize.IBytes(uint64(max)))})
 }
 
-// Destination returns where a URL's redirects lead, without user information and
-// query, which may be secret. What is there is not read.
+// Destination follows a URL's redirects and returns the last URL, without user information and query,
+// which may be secret. It does not download the content.
 func (c *Client) Destination(ctx context.Context, rawURL string) (destination string, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
@@ -147,9 +147,8 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (destination st
 	return destination, nil
 }
 
-// Size returns how many bytes a URL's content has, without downloading it; -1
-// where the source does not say. It is an error if there is no such content, or
-// more of it than is downloaded.
+// Size returns the size of a URL's content in bytes without downloading it; -1 if the source does
+// not say. It is an error if the content does not exist or is larger than [Config.MaxBytes].
 func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	size := int64(-1)
 	src, err := parseSource(rawURL)
@@ -181,10 +180,9 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	return size, nil
 }
 
-// head asks for the header fields alone. If the server refuses that, says that there is no
-// such file, breaks the connection, never answers or gives no length, head asks for one byte,
-// as go-getter does (get_http.go, GetFile). Sized says that the length matters: 0 is the usual
-// wrong one, and that of a page is not the file's.
+// head requests the header fields only. If that fails in any way, or if the answer has no length, it
+// requests one byte, as go-getter does (get_http.go, GetFile). Sized says that the caller needs the
+// length: then 0, which is the usual wrong value, and the length of a web page do not count.
 func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
 	resp, err := c.do(ctx, http.MethodHead, u, nil)
 	switch {
@@ -198,8 +196,8 @@ func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Re
 	return c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
 }
 
-// sizeIn reads the size of the whole from an answer to [Client.head]. Some repository managers
-// refuse every range of what they have.
+// sizeIn reads the size of the whole file from an answer to [Client.head]. Some repository managers
+// refuse every request for a range.
 func sizeIn(resp *transfer.Response) (int64, error) {
 	counts := transfer.CodingOf(resp.Response).SizeCounts() && !saysPage(resp)
 	switch resp.StatusCode {

@@ -21,16 +21,16 @@ type download struct {
 	want expectation
 	in   *transfer.Partial
 	loop *transfer.Download
-	// sums are of what in has.
+	// sums hashes the bytes of in.
 	sums sums
-	// record is what the store remembers of the URL, if the server is to confirm it.
+	// record is the store's record of the URL, if the server can confirm that it is still right.
 	record *store.URLRecord
-	// coding is what the server names for the content that is being downloaded.
+	// coding is the Content-Encoding of the answer.
 	coding string
-	// verbatim leaves the coding of what the server sends as it is.
+	// verbatim says not to decompress the answer.
 	verbatim bool
-	// suspicious has caches on the way passed by, for they may be at fault.
-	suspicious bool
+	// bypassCaches asks caches on the way for a fresh copy, because theirs may be damaged.
+	bypassCaches bool
 }
 
 func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, error) {
@@ -65,13 +65,13 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	}
 	defer end()
 	d.loop = &transfer.Download{
-		Sink: d.in, Source: from, Retry: c.cfg.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
+		Sink: d.in, Source: from, Retry: c.cfg.Retry, Observer: obs, HasDigest: want.hasDigest(), Expected: want.size,
 		CheckTotal: d.checkTotal, CheckSize: c.checkSize,
 	}
 	return d.run(ctx)
 }
 
-// source returns what is asked for the file, and what ends that.
+// source returns the source of the file, and a function that closes it.
 func (d *download) source(ctx context.Context) (from transfer.Source, end func(), err error) {
 	switch d.src.getter {
 	case "file":
@@ -86,9 +86,9 @@ func (d *download) source(ctx context.Context) (from transfer.Source, end func()
 	return webSource{d}, func() {}, nil
 }
 
-// reuseFresh takes what another call or run has just downloaded.
+// reuseFresh returns the blob if another call or run has just downloaded it.
 func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before store.URLRecord, want expectation) (Result, error) {
-	if want.vouched() {
+	if want.hasDigest() {
 		return c.reuseByDigest(ctx, req, src.shown, want)
 	}
 	rec, _ := c.cfg.Store.URLRecord(src.shown)
@@ -98,9 +98,9 @@ func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before
 	return c.reuseBlob(ctx, req, rec.SHA256, want)
 }
 
-// run gets the content, unless the source says that the store's is still the same.
+// run downloads the content, unless the source says that it has not changed since it was stored.
 func (d *download) run(ctx context.Context) (Result, error) {
-	if rec, ok := d.cfg.Store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
+	if rec, ok := d.cfg.Store.URLRecord(d.src.shown); ok && !d.want.hasDigest() && d.want.checkSize(rec.Size) == nil {
 		d.record = &rec
 	}
 	err := d.getVerified(ctx)
@@ -109,7 +109,7 @@ func (d *download) run(ctx context.Context) (Result, error) {
 		if !errors.Is(reused, errStale) {
 			return r, reused
 		}
-		d.record = nil // what the store had turned out to be damaged
+		d.record = nil // the blob in the store was damaged
 		err = d.getVerified(ctx)
 	}
 	if err != nil {
@@ -118,13 +118,13 @@ func (d *download) run(ctx context.Context) (Result, error) {
 	return d.finish()
 }
 
-// getVerified gets the content, from scratch a second time if it turns out wrong: a damaged
-// remainder is more likely than a wrong checksum. What is wrong for good is not kept.
+// getVerified downloads and verifies the content. If that fails, it downloads the whole file once
+// more: a damaged partial file is more likely than a wrong checksum. It keeps no wrong content.
 func (d *download) getVerified(ctx context.Context) error {
 	err := blob.Again(ctx, func(wrong error) error {
 		if wrong != nil {
-			// Whoever gave the checksum may have had the bytes as they were sent.
-			d.suspicious, d.verbatim = true, d.in.Origin().Decoded
+			// The checksum may be that of the compressed bytes.
+			d.bypassCaches, d.verbatim = true, d.in.Origin().Decoded
 			if err := d.loop.Void(wrong.Error()); err != nil {
 				return err
 			}
@@ -132,10 +132,10 @@ func (d *download) getVerified(ctx context.Context) error {
 		return d.get(ctx)
 	})
 	if errors.Is(err, errUnchanged) || ctx.Err() != nil {
-		// The cause may be the failure of another download: what is here is good.
+		// The cause may be the failure of another download: the partial file is good.
 		return err
 	}
-	// What fills the disk, and nobody knows how long it is, may have no end.
+	// A file of unknown size that fills the disk may have no end.
 	endless := disk.IsFull(err) && d.in.Origin().Total == 0
 	if endless || fault.KindOf(err) == fault.Integrity || transfer.Is[*transfer.PermanentError](err) {
 		return errors.Join(err, d.in.Discard())
@@ -143,7 +143,7 @@ func (d *download) getVerified(ctx context.Context) error {
 	return err
 }
 
-// get brings the content to d.in, and verifies it.
+// get downloads the content to d.in and verifies it.
 func (d *download) get(ctx context.Context) error {
 	if err := d.loop.Recover(ctx, d.in); err != nil {
 		return err
@@ -168,18 +168,18 @@ func (d *download) get(ctx context.Context) error {
 	if err := d.checkContent(err); err != nil {
 		return d.withCoding(err)
 	}
-	if d.in.Size() == 0 && !d.want.vouched() {
-		return transfer.Permanent(unclear(errors.New("the file is empty"), "open the URL elsewhere to see whether it is so there; then ask whoever publishes it"))
+	if d.in.Size() == 0 && !d.want.hasDigest() {
+		return transfer.Permanent(unclear(errors.New("the file is empty"), "open the URL on another machine: if it is empty there, too, report it to its publisher"))
 	}
 	return nil
 }
 
-// withCoding says of content that is not what it should be how the server coded it.
+// withCoding adds the Content-Encoding to the error for wrong content.
 func (d *download) withCoding(err error) error {
 	if fault.KindOf(err) != fault.Integrity || d.coding == "" {
 		return err
 	}
-	return fault.New(fault.Integrity, "%w; the server says of it Content-Encoding: %s", err, d.coding)
+	return fault.New(fault.Integrity, "%w; the answer has Content-Encoding: %s", err, d.coding)
 }
 
 func (d *download) finish() (Result, error) {
@@ -188,11 +188,11 @@ func (d *download) finish() (Result, error) {
 		Transferred: d.loop.Transferred, Resumed: d.loop.Resumed,
 	}
 	origin := d.in.Origin()
-	// A record counts once its blob is there. If it came second, a run that is killed would
-	// leave a blob without a URL. Without a record, the next run only asks.
+	// The record counts only if its blob exists. In the other order, a run that is killed could leave
+	// a blob without a record. A failure is harmless: the next run asks the server.
 	_ = d.cfg.Store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		Through: origin.Through, ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),
+		Through: origin.Through, ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.hasDigest(), Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)
@@ -200,7 +200,7 @@ func (d *download) finish() (Result, error) {
 	return r, nil
 }
 
-// checkTotal refuses a size before its bytes flow.
+// checkTotal checks the size that the server announces, before the download.
 func (d *download) checkTotal(total int64) error {
 	if total > d.cfg.MaxBytes {
 		return tooLarge(total, d.cfg.MaxBytes)
@@ -211,7 +211,7 @@ func (d *download) checkTotal(total int64) error {
 	return d.want.checkSize(total)
 }
 
-// checkSize refuses more bytes than are downloaded of one file.
+// checkSize refuses more bytes than [Config.MaxBytes].
 func (c *Client) checkSize(size int64) error {
 	if size > c.cfg.MaxBytes {
 		return tooLarge(-1, c.cfg.MaxBytes)

@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// failure is the error for the user, of the right kind, with the next step.
+// failure returns the error for the user: "DOING URL: ERR", with its kind and a hint.
 func (c *Client) failure(doing, url string, err error) error {
 	what := doing + " " + agent.Redact(url)
 	if instead := c.Instead(url); instead != "" {
@@ -26,7 +26,7 @@ func (c *Client) failure(doing, url string, err error) error {
 	return err
 }
 
-// viaHint is the next step after a failure that a rule may be to blame for, or that no rule is there.
+// viaHint returns the hint for a failure that a --via rule may have caused, or may solve.
 func (c *Client) viaHint(doing, url string, err error) string {
 	u := webURL(url)
 	if u == nil || transfer.Is[*transfer.LocalError](err) {
@@ -47,9 +47,9 @@ func (c *Client) viaHint(doing, url string, err error) string {
 		return hint + "\nno --via rule matches this URL: add one if its server cannot be reached directly"
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached && status.Host == c.cfg.Via.URL(u).Host:
-		return c.hintWho(c.cfg.Via.URL(u)) + "\nsome servers answer so if they do not have the file: " + look
-	case IsNotFound(err) && doing != "reading" && doing != "following": // it is a plugin's
-		return look + "\nif upstream does not have it either, leave the plugin out with --exclude"
+		return c.hintCredentials(c.cfg.Via.URL(u)) + "\nsome servers answer this way if they do not have the file: " + look
+	case IsNotFound(err) && doing != "reading" && doing != "following": // a plugin's file
+		return look + "\nif upstream does not have the file either, leave the plugin out with --exclude"
 	case refused && !status.Transient(), errors.Is(err, errWebPage), transfer.Is[*transfer.RedirectError](err):
 		return look
 	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err), refused && status.Code >= http.StatusInternalServerError:
@@ -58,26 +58,26 @@ func (c *Client) viaHint(doing, url string, err error) string {
 	return ""
 }
 
-// hintWho is the next step after the server of a --via rule refuses the credentials, or wants some.
-func (c *Client) hintWho(asked *url.URL) string {
+// hintCredentials returns the hint for a 401 or 403 from the server of a --via rule.
+func (c *Client) hintCredentials(asked *url.URL) string {
 	if netrc, err := c.netrc(); err == nil && credentialsFor(asked, netrc) != nil {
-		return asked.Host + " refused the user and password that were sent: check that they are right and not expired, and that the user may read the repository"
+		return "check the user and the password for " + asked.Host + ": they may be wrong or expired, or the user may not read the repository"
 	}
 	return fmt.Sprintf("if %s needs credentials, add a line to .netrc: machine %[1]s login USER password PASSWORD", asked.Host)
 }
 
-// hint is the next step after a server's failure.
+// hint returns the next step after a server's failure.
 func hint(err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
 		return statusHint(e)
 	}
 	switch hint := transfer.ConnectionHint(err, "server", "--"); {
 	case transfer.Is[*transfer.RedirectError](err):
-		return "the URL may have moved: open it elsewhere to see where it leads"
+		return "the file may have moved: open the URL in a browser to see where it leads"
 	case hint != "", transfer.Is[*transfer.PermanentError](err):
 		return hint
 	}
-	return "run it again: it goes on where it was; " + transfer.HintProxy
+	return "run the command again: it continues where it stopped; " + transfer.HintProxy
 }
 
 func statusHint(e *transfer.StatusError) string {
@@ -89,29 +89,29 @@ func statusHint(e *transfer.StatusError) string {
 	case (e.Host == objectStore || e.Host == googleStore) && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
 		return credentialsHint(e.Host)
 	case e.Host == objectStore && strings.Contains(e.Says, "the bucket is in"):
-		return "the URL names another region: https://s3-REGION.amazonaws.com/BUCKET/KEY"
+		return "put the bucket's region into the URL: https://s3-REGION.amazonaws.com/BUCKET/KEY"
 	case e.Code == http.StatusForbidden && e.Says != "":
-		return "ask the host's administrator, and check your credentials for it (.netrc); replace a dependency with --dependency, or leave a plugin out with --exclude"
+		return "check your credentials for the host in .netrc, and ask its administrator; or replace a dependency with --dependency, or leave a plugin out with --exclude"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
-		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
+		return "if the file is private, put credentials for the host into .netrc (--header is for indexes only); otherwise it may have been removed"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
-		return "the file is not, or no longer, there: ask whoever publishes it; a plugin can be left out with --exclude"
+		return "check the URL: the file may have been removed; leave a plugin out with --exclude"
 	case e.Transient():
-		return "the server is in trouble: run it again later; it goes on where it was"
+		return "run the command again later: it continues where it stopped"
 	}
-	return "open the URL elsewhere to see what the server wants"
+	return "open the URL in a browser to see what the server expects"
 }
 
-// credentialsHint says where the credentials for an object store come from.
+// credentialsHint returns the hint for missing or refused credentials of an object store.
 func credentialsHint(store string) string {
 	if store == googleStore {
-		return "credentials come from where Google's tools have them: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login; or from GOOGLE_OAUTH_ACCESS_TOKEN; without any, the file may be private, or gone"
+		return "if the file is private, log in with: gcloud auth application-default login; or set GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_OAUTH_ACCESS_TOKEN; otherwise it may have been removed"
 	}
-	return "credentials come from the URL, or from where AWS's tools have them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; without any, the file may be private, or gone"
+	return "if the file is private, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; otherwise it may have been removed"
 }
 
-// IsNotFound reports whether an error says that what was asked for does not
-// exist: 404 and 410 (RFC 9110, section 15.5), or a file that is not there.
+// IsNotFound reports whether err means that the file does not exist: status 404 or 410 (RFC 9110,
+// section 15.5), or no such file on this machine.
 func IsNotFound(err error) bool {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
 		return !e.Proxy && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
@@ -119,13 +119,13 @@ func IsNotFound(err error) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// IsTooLarge reports whether an error says that a file has more bytes than are downloaded.
+// IsTooLarge reports whether err means that a file is larger than [Config.MaxBytes].
 func IsTooLarge(err error) bool { return transfer.Is[*largeError](err) }
 
-// Absence returns what a server answers to the request for a file, if that means that it is
-// not there; or "". Servers refuse what they do not have with whatever status they please,
-// with a page for people, or by a redirect to one that leads nowhere. A limit on requests,
-// a server in trouble and a connection that fails say nothing of the file.
+// Absence returns how a server says that it does not have a file, such as "answers 404 Not Found", or
+// "" if err means something else. Servers say it with many statuses, with a web page, or with a
+// redirect that leads nowhere. A rate limit, a status from 500 on or a failed connection does not
+// mean that the file is absent.
 func Absence(err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
 		if e.Proxy || e.Code == http.StatusProxyAuthRequired || e.Code >= 500 || e.Transient() {
@@ -147,17 +147,17 @@ func Absence(err error) string {
 	return ""
 }
 
-// unusable is content that is there and cannot be taken for what it should be.
+// unusable is an error about content that exists but is not what was asked for.
 type unusable struct{ error }
 
 func (e *unusable) Unwrap() error { return e.error }
 
-// IsUnusable reports whether an error is about content that is there, not about the way.
+// IsUnusable reports whether err is about the content, not about the server or the connection.
 func IsUnusable(err error) bool { return transfer.Is[*unusable](err) }
 
-// IsUnwelcome reports whether an error says that the host of a URL itself, and not
-// one to which it redirects, wants to know who asks, or lets only others in.
-func IsUnwelcome(err error, u *url.URL) bool {
+// IsUnauthorized reports whether the host of a URL answered 401 or 403. A redirect's target does not
+// count.
+func IsUnauthorized(err error, u *url.URL) bool {
 	e, ok := errors.AsType[*transfer.StatusError](err)
 	return ok && !e.Proxy && !e.Reached && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) && e.Host == u.Host
 }

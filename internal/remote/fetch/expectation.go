@@ -14,19 +14,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// expectation is what a request says of its content.
+// expectation is what the content of a request must be.
 type expectation struct {
-	// sha256 is nil where it is not known.
+	// sha256 is nil if unknown.
 	sha256 *lock.SHA256
-	// checksums has everything, sha256 included, one of each algorithm.
+	// checksums has all checksums, with sha256, one for each algorithm.
 	checksums []agent.Checksum
-	// size is -1 where it is not known.
+	// size is in bytes; -1 if unknown.
 	size int64
-	// source says who expects this.
+	// source says where the checksums and the size come from.
 	source string
 }
 
-// expect gathers what a request says, which must not contradict itself.
+// expect collects the expectation of a request. Checksums that contradict each other are an error.
 func expect(req Request) (expectation, error) {
 	e := expectation{size: -1, source: cmp.Or(req.Source, "the request")}
 	if req.Size > 0 {
@@ -39,14 +39,14 @@ func expect(req Request) (expectation, error) {
 	for _, c := range all {
 		c, err := agent.ParseChecksum(c.String())
 		if err != nil {
-			return e, fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
+			return e, fault.New(fault.Integrity, "%s has a checksum that is not valid: %w", e.source, err)
 		}
 		switch i := indexOf(e.checksums, c.Algorithm); {
 		case i < 0:
 			e.checksums = append(e.checksums, c)
 		case e.checksums[i] != c:
-			return e, fault.New(fault.Integrity, "%s gives two checksums that contradict each other: %s and %s", e.source, e.checksums[i], c).
-				WithHint("one of them is wrong: ask the publisher")
+			return e, fault.New(fault.Integrity, "%s has two checksums that contradict each other: %s and %s", e.source, e.checksums[i], c).
+				WithHint("ask the publisher which one is right")
 		}
 		if c.Algorithm == "sha256" {
 			d, _ := lock.ParseSHA256(c.Hex) // as ParseChecksum has checked
@@ -64,16 +64,16 @@ func indexOf(checksums []agent.Checksum, algorithm string) int {
 	return slices.IndexFunc(checksums, func(c agent.Checksum) bool { return c.Algorithm == algorithm })
 }
 
-// vouched reports whether a digest will tell right content from wrong.
-func (e expectation) vouched() bool { return len(e.checksums) > 0 }
+// hasDigest reports whether a digest of the content is known.
+func (e expectation) hasDigest() bool { return len(e.checksums) > 0 }
 
-// mismatch is the error for content that is not what was expected.
+// mismatch returns the error for content that is not what was expected.
 func (e expectation) mismatch(what, want, got string) error {
-	return fault.New(fault.Integrity, "%s does not match: %s expects %s, but what was downloaded has %s", what, e.source, want, got).
-		WithHint("nothing was kept; either the file was replaced upstream or something on the way alters it: compare with what the publisher announces")
+	return fault.New(fault.Integrity, "%s does not match: %s has %s, but the downloaded file has %s", what, e.source, want, got).
+		WithHint("the file was not kept; compare it with what the publisher announces: it was replaced upstream, or something on the way changed it")
 }
 
-// checkSize compares a size with the expected one.
+// checkSize compares a size in bytes with the expected one.
 func (e expectation) checkSize(size int64) error {
 	if e.size < 0 || e.size == size {
 		return nil
@@ -81,7 +81,7 @@ func (e expectation) checkSize(size int64) error {
 	return e.mismatch("the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprint(size))
 }
 
-// check compares digests, one for each that is expected, and names all that differ.
+// check compares digests with the expected ones. Its error names all that differ.
 func (e expectation) check(digests []agent.Checksum) error {
 	var wanted, had []string
 	for _, c := range e.checksums {
@@ -95,7 +95,7 @@ func (e expectation) check(digests []agent.Checksum) error {
 	return e.mismatch("the checksum", strings.Join(wanted, " and "), strings.Join(had, " and "))
 }
 
-// sums hashes what it is written, by sha256 and by what is expected besides.
+// sums hashes what is written to it with sha256 and with each algorithm of the expected checksums.
 type sums []sum
 
 type sum struct {
@@ -115,7 +115,7 @@ func newSums(e expectation) sums {
 
 func (s sums) Write(p []byte) (int, error) {
 	for _, h := range s {
-		_, _ = h.Write(p) // which never fails
+		_, _ = h.Write(p) // never fails
 	}
 	return len(p), nil
 }
@@ -126,10 +126,10 @@ func (s sums) Reset() {
 	}
 }
 
-// SHA256 returns the digest of what was written so far.
+// SHA256 returns the sha256 of all bytes so far.
 func (s sums) SHA256() lock.SHA256 { return lock.SHA256(s[0].Sum(nil)) }
 
-// digests returns all digests of what was written so far, sha256 first.
+// digests returns all digests of the bytes so far, sha256 first.
 func (s sums) digests() []agent.Checksum {
 	all := make([]agent.Checksum, len(s))
 	for i, h := range s {

@@ -1,5 +1,5 @@
-// Package fetch brings the content of a URL into the store, whole and verified,
-// by the URL forms that the agent understands.
+// Package fetch downloads files, directories and small documents by URL. Files and directories go
+// into the store, complete and verified. It understands all URL forms that the agent does.
 package fetch
 
 import (
@@ -17,40 +17,41 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Config says how to fetch. Only Store must be set, and only for [Client.Blob].
+// Config has a client's settings. The zero value is usable, except that [Client.Blob] needs Store.
 type Config struct {
 	transfer.Options
+	// Store is where [Client.Blob] puts content.
 	Store *store.Store
-	// Identity is what TLS was made of: git reads the files itself.
+	// Identity has the certificate files of Options.TLS, for git, which reads them itself.
 	Identity transfer.Identity
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
 	Netrc string
-	// MaxBytes bounds one artifact; 0 means [DefaultMaxBytes].
+	// MaxBytes is the largest size of one file; 0 means [DefaultMaxBytes].
 	MaxBytes int64
-	// Retrying, if not nil, is told of failed attempts at documents and sizes,
-	// from several goroutines. Downloads have an [Observer].
+	// Retrying, if not nil, is called after a failed attempt at a document or a size, before the
+	// pause. Calls may be concurrent. Downloads have an [Observer].
 	Retrying func(url string, err error, pause time.Duration)
-	// Reading, if not nil, is told of documents that a --via rule requests from another server, also
-	// from several goroutines.
+	// Reading, if not nil, is called for a document that a --via rule requests from another server.
+	// Calls may be concurrent.
 	Reading func(url, instead string)
 }
 
-// DefaultMaxBytes bounds one artifact: several times the largest that Botkube's own
-// plugins need. An index from elsewhere may lead to a body that never ends.
+// DefaultMaxBytes is several times the size of the largest file that Botkube's own plugins need. The
+// limit is there because a foreign index may name a file that never ends.
 const DefaultMaxBytes = 1 << 30
 
-// Client fetches. Its methods may be called concurrently.
+// Client downloads. Its methods may be called concurrently.
 type Client struct {
-	// cfg is filled.
+	// cfg has its defaults filled in.
 	cfg  Config
 	http *transfer.Client
-	// userAgents has, by host, what this client calls itself where it matters.
+	// userAgents has the User-Agent by host, for hosts that refuse unknown programs.
 	userAgents sync.Map
 	netrc      func() (*netrc.Netrc, error)
 	transport  *http.Transport
 }
 
-// New returns a client. Options that are zero get their defaults; [Client.Close] frees its connections.
+// New returns a client. The caller should call [Client.Close].
 func New(cfg Config) *Client {
 	cfg.Options, cfg.MaxBytes = cfg.Filled(), cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	c := &Client{cfg: cfg, netrc: readNetrc(cfg.Netrc), transport: cfg.Transport()}
@@ -59,7 +60,7 @@ func New(cfg Config) *Client {
 	return c
 }
 
-// retry asks for what is not stored until that is had.
+// retry repeats try, as the options say, and reports failed attempts to [Config.Retrying].
 func (c *Client) retry(ctx context.Context, rawURL string, try func() error) error {
 	return c.cfg.Retry.Do(ctx, func(err error, pause time.Duration) {
 		if c.cfg.Retrying != nil {
@@ -68,61 +69,60 @@ func (c *Client) retry(ctx context.Context, rawURL string, try func() error) err
 	}, nil, try)
 }
 
-// Close closes connections that are kept for further requests.
+// Close closes idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Request is what to fetch, and what it must be.
+// Request names a file or a directory to download, and what its content must be.
 type Request struct {
-	// URL may carry user information and a forced getter (s3::…), but no sub-directory and
-	// none of go-getter's parameters: see [agent.ParseLocation].
+	// URL may have user information and a forced getter (s3::…), but no sub-directory and none of
+	// go-getter's parameters: see [agent.ParseLocation].
 	URL string
 	// Checksums must all match.
 	Checksums []agent.Checksum
-	// SHA256, where it is known, must match too.
+	// SHA256 must match; nil if unknown.
 	SHA256 *lock.SHA256
-	// Size in bytes must match, unless it is 0 or negative: then it is unknown.
+	// Size is in bytes and must match; 0 or a negative number if unknown.
 	Size int64
-	// Source says in messages who gave checksums and size: "the index", for example.
+	// Source says in messages where checksums and size come from, for example "the index".
 	Source string
-	// Tree, unless it is empty, says that the URL is that of a directory: what is
-	// stored, and what all of the above is about, is an archive of its files, a
-	// tar. The URL, in the form that [Locate] returns, then has its
-	// sub-directory and parameters. What nobody gave a digest of is reused if git
-	// tells that it has not changed.
+	// Tree, if not empty, says that the URL names a directory. It is stored as a tar archive of its
+	// files, and checksums and size are those of the archive. The URL then has the form that [Locate]
+	// returns, with its sub-directory and parameters. Without a digest, only a git repository that has
+	// not changed is reused.
 	Tree lock.DirArchive
-	// Verify has a blob that the store has already read and compared before
-	// it is reused. Without it, that is for whoever uses the blob.
+	// Verify says to read a blob of the store and check its digest before it is reused. Otherwise the
+	// caller does that when it reads the blob.
 	Verify bool
-	// Hold, if not nil, is called when a web server has answered, and the content waits for it. An
-	// error of it ends the request.
+	// Hold, if not nil, is called after a web server answered and before the content is read. An error
+	// from it ends the request.
 	Hold func(context.Context) error
 }
 
-// Result is what came of a request.
+// Result describes the content of a request.
 type Result struct {
 	SHA256 lock.SHA256
 	// Size is in bytes.
 	Size int64
-	// Transferred is how many bytes of content came over the wire in this
-	// call, those that were thrown away included.
+	// Transferred is how many bytes of content this call received, with those that it discarded.
 	Transferred int64
-	// Reused says that the store had the content already.
+	// Reused says that the store already had the content.
 	Reused bool
-	// Resumed is how many bytes an earlier run had left, and were kept.
+	// Resumed is how many bytes of an earlier run were kept.
 	Resumed int64
-	// Digests are the sha256 and whatever else the request's checksums asked for.
+	// Digests has the sha256 and a digest for each other algorithm of the request's checksums.
 	Digests []agent.Checksum
-	// Files are those of a [lock.TreeYAML] that was downloaded, not reused.
+	// Files lists the files of a [lock.DirArchiveYAML]; nil if the blob was reused by its digest.
 	Files []lock.TemplateFile
 }
 
-// Observer is told how a request goes.
+// Observer has functions that are called while a request runs.
 type Observer = transfer.Observer
 
-// Blob fetches a URL into the store and returns what it is. It is an [fault.Upstream]
-// error if the URL cannot be had, and an [fault.Integrity] error if what comes is not what
-// the request says: then nothing is kept. What the store has is not downloaded: by digest
-// without asking anybody, else if the server says that the content is still the same.
+// Blob downloads a URL into the store and describes the content. It downloads nothing if the store
+// has a blob with the expected digest, or if the server says that the content has not changed.
+//
+// The error is of kind [fault.Upstream] if the download fails, and of kind [fault.Integrity] if the
+// content is not what the request says. Then the content is not kept.
 func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
 	r, err := c.blob(ctx, req, obs.Filled())
 	if err != nil {

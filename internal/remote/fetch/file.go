@@ -16,21 +16,21 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// openFile opens what a file URL names, which must be a regular file.
+// openFile opens the file of a file URL. It must be a regular file.
 func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 	if u.Host != "" && u.Host != "localhost" {
-		return nil, nil, fault.New(fault.Usage, "a file URL names no host, but this one names %q", u.Host).
-			WithHint("write file:///PATH, with three slashes")
+		return nil, nil, fault.New(fault.Usage, "a file URL must not have a host, but this one has %q", u.Host).
+			WithHint("write three slashes: file:///PATH")
 	}
 	path := filePath(u)
-	// A look first, for opening a named pipe waits for a writer.
+	// Stat comes first, because opening a named pipe would wait for a writer.
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, fileError(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, nil, fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it is no regular file but %s", disk.DescribeType(fi.Mode()))}).
-			WithHint("only files can be mirrored, not directories or devices")
+		return nil, nil, fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))}).
+			WithHint("name a regular file")
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -43,8 +43,8 @@ func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 	return f, fi, nil
 }
 
-// filePath returns the path that go-getter takes (get_file_unix.go), whose
-// RawPath quirk the agent shares.
+// filePath returns the path that go-getter, and so the agent, would open: it prefers RawPath
+// (get_file_unix.go).
 func filePath(u *url.URL) string {
 	return cmp.Or(u.RawPath, u.Path)
 }
@@ -52,12 +52,12 @@ func filePath(u *url.URL) string {
 func fileError(err error) error {
 	e := fault.New(fault.Upstream, "%w", &unusable{fmt.Errorf("the file cannot be read: %w", disk.Reason(err))})
 	if errors.Is(err, fs.ErrNotExist) {
-		return e.WithHint("it is not, or no longer, there: check the path, or leave the plugin out with --exclude")
+		return e.WithHint("check the path, or leave the plugin out with --exclude")
 	}
-	return e.WithHint("make the file readable for the user that this runs as")
+	return e.WithHint("make the file readable for the user who runs botkube-mirror")
 }
 
-// fileSource is a [transfer.Source] of a file of this machine.
+// fileSource is a [transfer.Source] for a file on this machine.
 type fileSource struct{ *download }
 
 func (s fileSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
@@ -82,16 +82,16 @@ func (s fileSource) Open(ctx context.Context, offset int64, of store.Origin) (*t
 	return part, nil
 }
 
-// unchanged reports whether the file is still the one that was copied.
+// unchanged returns an error if the file changed while it was copied.
 func (s fileSource) unchanged() error {
 	fi, err := os.Stat(filePath(s.src.url))
 	if err != nil || fi.Size() != s.in.Size() || fileTime(fi) != s.in.Origin().LastModified {
-		return fault.New(fault.Integrity, "the file changes while it is read").WithHint("run it again once nothing writes to the file")
+		return fault.New(fault.Integrity, "the file changed while it was read").WithHint("run the command again when no program writes to the file")
 	}
 	return nil
 }
 
-// openedFile is a file that is read until a context is done.
+// openedFile is a file that cannot be read once a context is done.
 type openedFile struct {
 	ctx context.Context
 	*os.File

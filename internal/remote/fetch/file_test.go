@@ -46,7 +46,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	fixed(t).wantFault(t, fetch.Request{URL: url, Checksums: sha256Of(nil)}, fault.Integrity, lock.Sum(data).String())
-	fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 }).wantFault(t, fetch.Request{URL: url}, fault.Upstream, "more than the 1000")
+	fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 }).wantFault(t, fetch.Request{URL: url}, fault.Upstream, "more than the limit of 1000")
 	if size, err := f.client.Size(t.Context(), url); err != nil || size != int64(len(data)) {
 		t.Errorf("size %d, %v", size, err)
 	}
@@ -67,7 +67,7 @@ func TestFileThatChanges(t *testing.T) {
 	}
 	url := fileURL(path)
 	_, err := f.client.Blob(t.Context(), fetch.Request{URL: url}, o)
-	wantFault(t, err, fault.Integrity, url, "the file changes while it is read")
+	wantFault(t, err, fault.Integrity, url, "the file changed while it was read")
 	if f.count("started") != 2 || f.count("restarted") != 1 || f.count("retrying") != 0 {
 		t.Errorf("events:\n%s", f)
 	}
@@ -114,18 +114,18 @@ func TestFilesThatAreNone(t *testing.T) {
 func TestWhatIsNoSingleFile(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
-		"git::https://user:topsecret@example.com/x": "clones this with git",
-		"hg::https://example.com/x":                 "clones this with hg",
-		"github.com/kubeshop/botkube":               "clones this with git",
-		"github.com/kubeshop/botkube/sub/dir":       "clones this with git",
-		"git@github.com:kubeshop/botkube.git":       "clones this with git",
+		"git::https://user:topsecret@example.com/x": "repository (git)",
+		"hg::https://example.com/x":                 "repository (hg)",
+		"github.com/kubeshop/botkube":               "repository (git)",
+		"github.com/kubeshop/botkube/sub/dir":       "repository (git)",
+		"git@github.com:kubeshop/botkube.git":       "repository (git)",
 		"https://example.com/x/":                    "a directory",
 		"https://example.com":                       "a directory",
 		"s3::https://s3.amazonaws.com/bucket/x/":    "a directory",
 		"ftp://user:topsecret@example.com/x":        `"ftp"`,
 		"oci://example.com/x":                       `"oci"`,
-		"relative/path":                             "not a URL",
-		"":                                          "not a URL",
+		"relative/path":                             "neither a URL",
+		"":                                          "neither a URL",
 		"http:///x":                                 "no host",
 		"https://example.com/x.zip//sub":            "sub-directory",
 		"https://example.com/x?checksum=md5:00":     "checksum",
@@ -158,14 +158,14 @@ func TestDocument(t *testing.T) {
 		t.Errorf("%d bytes", len(got))
 	}
 	_, err = f.client.Document(t.Context(), u.URL+"/x", 999, nil)
-	wantFault(t, err, fault.Integrity, u.URL+"/x", "more than the 999 B")
+	wantFault(t, err, fault.Integrity, u.URL+"/x", "larger than 999 B")
 	u.then(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(data[:500])
 		_ = http.NewResponseController(w).Flush()
 		_, _ = w.Write(data[500:])
 	})
 	_, err = f.client.Document(t.Context(), u.URL+"/x", 999, nil)
-	wantFault(t, err, fault.Integrity, "more than the 999 B")
+	wantFault(t, err, fault.Integrity, "larger than 999 B")
 	u.then(u.cut(999))
 	got, err = f.client.Document(t.Context(), u.URL+"/x", 1000, nil)
 	check(t, err)
@@ -177,7 +177,7 @@ func TestDocument(t *testing.T) {
 	wantFault(t, err, fault.Upstream, "reading "+u.URL+"/x", "404")
 	u.then(raw("HTTP/1.0 200 OK\r\n\r\nplugins:\n"))
 	_, err = f.client.Document(t.Context(), u.URL+"/x", 1000, nil)
-	wantFault(t, err, fault.Upstream, "how long")
+	wantFault(t, err, fault.Upstream, "no length")
 	for _, url := range []string{"s3::https://x/y", "x", "https:///x", "://"} {
 		_, err = f.client.Document(t.Context(), url, 1000, nil)
 		wantFault(t, err, fault.Usage, "URL")

@@ -17,7 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// gcsObject is what a URL names. Generation is empty for the newest.
+// gcsObject is the object that a URL names. Generation is empty for the newest one.
 type gcsObject struct {
 	bucket, key string
 	generation  string
@@ -27,7 +27,7 @@ type gcsObject struct {
 func parseGCS(u *url.URL) (p gcsObject, err error) {
 	parts := strings.SplitN(u.Path, "/", 5)
 	if !strings.HasSuffix(u.Host, ".googleapis.com") || strings.Count(u.Host, ".") != 2 || len(parts) != 5 || parts[3] == "" || parts[4] == "" {
-		return p, errors.New("the URL is not one of Google Cloud Storage: https://www.googleapis.com/storage/v1/BUCKET/OBJECT")
+		return p, errors.New("the URL does not have the form of Google Cloud Storage: https://www.googleapis.com/storage/v1/BUCKET/OBJECT")
 	}
 	p.bucket, p.key = parts[3], parts[4]
 	if u.Fragment != "" {
@@ -43,15 +43,15 @@ type gcsBucket struct {
 	server url.URL
 	// tokens is nil if requests need no credentials.
 	tokens oauth2.TokenSource
-	// project is the project that pays for the requests; empty for the account's own.
+	// project is the project that pays for requests; empty for the account's own.
 	project string
 }
 
-// scope is to read only (Cloud Storage documentation, OAuth 2.0 scopes).
+// scope allows reading only (Cloud Storage documentation, OAuth 2.0 scopes).
 const scope = "https://www.googleapis.com/auth/devstorage.read_only"
 
-// openGCS finds out what a URL names, with the credentials that go-getter takes
-// (get_gcs.go, getClient), or those that Google's tools have.
+// openGCS opens the bucket of a URL, with the credentials that go-getter uses (get_gcs.go,
+// getClient), or those of Google's tools.
 func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 	place, err := parseGCS(u)
 	if err != nil {
@@ -74,17 +74,17 @@ func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 		b.tokens = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})
 		return o, nil
 	}
-	// For tokens, which are small.
+	// This client requests tokens, which are small, so one timeout is enough.
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.cfg.IdleTimeout})
 	found, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
-		return nil, o.unknown(err)
+		return nil, o.noCredentials(err)
 	}
 	b.tokens = found.TokenSource
 	var account struct {
 		Project string `json:"quota_project_id"`
 	}
-	_ = json.Unmarshal(found.JSON, &account) // a machine of Google's has none
+	_ = json.Unmarshal(found.JSON, &account) // empty on a machine in Google's cloud
 	b.project = cmp.Or(os.Getenv("GOOGLE_CLOUD_QUOTA_PROJECT"), account.Project)
 	return o, nil
 }

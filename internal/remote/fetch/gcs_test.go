@@ -109,7 +109,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	if _, err := get(as(known), "away"); err == nil || !strings.Contains(err.Error(), "302") {
 		t.Errorf("a redirect to another host: %v", err)
 	}
-	if _, err := get(as(known), "absent"); err == nil || !strings.Contains(fault.HintOf(err), "no longer, there") {
+	if _, err := get(as(known), "absent"); err == nil || !strings.Contains(fault.HintOf(err), "may have been removed") {
 		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
 	}
 	_, object := get(as(known), "private")
@@ -183,7 +183,7 @@ func TestParseGCS(t *testing.T) {
 // TestTokenRefused: who gives out tokens has been shown what stands for the account.
 func TestTokenRefused(t *testing.T) {
 	o := &objects{store: googleStore}
-	err := o.unknown(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
+	err := o.noCredentials(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
 		Response: &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 Unauthorized"}, Body: []byte("assertion secret"),
 	}})
 	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {

@@ -22,42 +22,42 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// gitClone is a repository that is cloned by the program git, with those in it.
+// gitClone clones a repository and its submodules with the program git.
 //
-// It stands in for go-getter's own GitGetter, which has the URL, and a password in it,
-// among the arguments of a process that everybody may list, clones all history, lets git
-// ask questions and shows all that git says. The URL's ref and sshkey mean the same.
+// It replaces go-getter's GitGetter. That one passes the URL, with its password, as an argument of a
+// process, which every user of the machine can list. It clones the whole history, lets git ask
+// questions, and shows all that git prints. The URL's parameters ref and sshkey mean the same here.
 type gitClone struct {
 	fetch *Client
 	obs   Observer
-	// lowSpeed is how many seconds a connection may bring nothing.
+	// lowSpeed is how many seconds a connection may bring no byte.
 	lowSpeed int
-	// files and repositories count what was fetched so far; repositories are submodules.
+	// files is the number of files so far, repositories that of submodules.
 	files, repositories int
 	// have is the object whose files the store has, tip the object that the remote has. Each is
-	// empty if it is not known.
+	// empty if unknown.
 	have, tip string
 }
 
-// gitSchemes are the transports that are used, whatever redirects and the user's
-// configuration make of a URL: not ext, which runs programs, nor file.
+// gitSchemes are the allowed transports, also after redirects and rewrites by git's configuration.
+// Others are not safe: ext runs programs, and file reads this machine's repositories.
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
-// clone brings a repository to a directory, and returns the object that its files are of. If the store
+// clone clones a repository to a directory and returns the object that was checked out. If the store
 // has the files of that object, the error is [errUnchanged].
 func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Observer) (tip string, err error) {
 	if _, err := exec.LookPath("git"); err != nil {
-		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
-			WithHint("install git, which the agent's image has, too")
+		return "", fault.New(fault.Usage, "the URL is a git repository, but git is not installed").
+			WithHint("install git (the agent's image has it, too)")
 	}
-	defer c.cfg.Traffic.Ask(u.Host)() // git itself does not tell what it does
+	defer c.cfg.Traffic.Ask(u.Host)() // git's own requests cannot be counted
 	g := &gitClone{fetch: c, obs: obs, lowSpeed: max(int(c.cfg.IdleTimeout/time.Second), 1), have: have}
 	err = g.clone(ctx, dst, u, 0)
 	return g.tip, err
 }
 
-// clone brings a repository to a directory, with those that belong into it. What git
-// keeps beside the files goes: links may lead there, and a key may be in it.
+// clone clones a repository and its submodules to a directory. It removes .git afterwards, because
+// links may lead there, and because it may have a private key.
 func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
 	w, err := g.workTree(ctx, dst, u)
 	if err == nil {
@@ -85,7 +85,7 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	return transfer.Local(os.RemoveAll(filepath.Join(dst, ".git")))
 }
 
-// workTree is a repository that is fetched.
+// workTree is one repository, the main one or a submodule.
 type workTree struct {
 	*gitClone
 	dir    string
@@ -94,9 +94,9 @@ type workTree struct {
 	sshKey []byte
 	user   *url.Userinfo
 	host   string
-	// ssh is the command that stands in for the user's, who has none.
+	// ssh is the command for GIT_SSH_COMMAND, or empty if the user has configured one.
 	ssh string
-	// commit is the one that was checked out, and tree what it has.
+	// commit was checked out, and tree lists its files.
 	commit string
 	tree   treeList
 }
@@ -104,10 +104,10 @@ type workTree struct {
 func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workTree, error) {
 	u = g.fetch.cfg.Via.URL(u)
 	if !slices.Contains(gitSchemes, u.Scheme) {
-		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
+		return nil, fault.New(fault.Usage, "git repositories cannot be fetched with %q", u.Scheme).WithHint("use one of %s", strings.Join(gitSchemes, ", "))
 	}
 	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
-		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
+		return nil, fault.New(fault.Usage, "the URL has no valid host") // ssh would take "-…" for an option
 	}
 	remote, q := *u, u.Query()
 	w := &workTree{gitClone: g, dir: dst, ref: q.Get("ref")}
@@ -117,7 +117,7 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 	if key := q.Get("sshkey"); key != "" {
 		var err error
 		if w.sshKey, err = base64.StdEncoding.DecodeString(key); err != nil {
-			return nil, fault.New(fault.Usage, "its parameter sshkey is not base64")
+			return nil, fault.New(fault.Usage, "the URL's parameter sshkey is not base64")
 		}
 	}
 	for _, own := range []string{"ref", "sshkey", "depth"} {
@@ -141,18 +141,18 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 	return w, nil
 }
 
-// checkRef refuses what to git is something else than a name (git-check-ref-format(1)).
+// checkRef refuses a ref that git would not read as a plain name (git-check-ref-format(1)).
 func checkRef(ref string) error {
 	if strings.HasPrefix(ref, "-") || strings.HasPrefix(ref, "+") || strings.ContainsAny(ref, " ~^:?*[\\\x7f") ||
 		strings.ContainsFunc(ref, func(r rune) bool { return r < ' ' }) || len(ref) > 1000 {
-		return fault.New(fault.Usage, "its parameter ref, %.80q, is no branch, tag or commit", ref)
+		return fault.New(fault.Usage, "the URL's parameter ref, %.80q, is not a branch, tag or commit", ref)
 	}
 	return nil
 }
 
-// prepare makes an empty repository. Git has the remote among the arguments of its
-// helpers, so it has no password. No template and no attribute of the repository has git
-// run a program: the files come as they were committed.
+// prepare creates an empty repository. The remote's URL has no password, because git passes it to
+// its helpers as an argument. Templates and attributes are off, so that git runs no filter and
+// writes the files as they were committed.
 func (w *workTree) prepare(ctx context.Context) error {
 	_, err := w.git(ctx, "init", "--quiet", "--template=", w.dir)
 	if err == nil {
@@ -181,8 +181,8 @@ func (w *workTree) setRemote(ctx context.Context, u string) error {
 	return err
 }
 
-// stripCredentials sees to it that plain http gets no credentials, also where the user's
-// configuration makes it of another URL.
+// stripCredentials makes sure that no credentials go over plain http, also if the user's git
+// configuration rewrites the URL.
 func (w *workTree) stripCredentials(ctx context.Context) error {
 	out, err := w.git(ctx, "ls-remote", "--get-url", "origin")
 	if err != nil {
@@ -192,19 +192,19 @@ func (w *workTree) stripCredentials(ctx context.Context) error {
 	if err != nil || u.Scheme != "http" || u.User != nil {
 		return nil
 	}
-	// With these, git and curl look in no helper, nor in the default entry of ~/.netrc.
+	// With a user in the URL, git and curl ask no helper and ignore the default entry of ~/.netrc.
 	u.User = url.UserPassword("anonymous", "anonymous")
 	return w.setRemote(ctx, u.String())
 }
 
-// systemAuthorities are where systems have a file of the authorities that they trust
-// (GOROOT/src/crypto/x509/root_linux.go and others).
+// systemAuthorities are the usual paths of a system's trusted CAs (GOROOT/src/crypto/x509,
+// root_linux.go and others).
 var systemAuthorities = []string{
 	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem",
 }
 
-// writeAuthorities writes the one file that git takes: the system's authorities, and more.
+// writeAuthorities writes one file for git with the system's CAs and the user's.
 func (w *workTree) writeAuthorities() error {
 	var all []byte
 	for _, file := range append([]string{os.Getenv("SSL_CERT_FILE")}, systemAuthorities...) {
@@ -228,14 +228,14 @@ func (w *workTree) writeAuthorities() error {
 
 const keyFile, authoritiesFile = "key", "authorities.pem"
 
-// meta returns the path of a file that is not of the repository's content.
+// meta returns the path of a file in .git.
 func (w *workTree) meta(name string) string { return filepath.Join(w.dir, ".git", name) }
 
-// commit is what may be an abbreviated or whole name of a commit, which not every
-// server gives by its name.
+// commit matches what may be a commit's name, whole or abbreviated. Not every server can be asked for
+// a commit by its name.
 var commit = lazyregexp.New(`^[0-9a-fA-F]{7,64}$`)
 
-// checkOut fetches as little as the server lets, and writes the files.
+// checkOut fetches as little history as the server allows, and writes the files.
 func (w *workTree) checkOut(ctx context.Context) error {
 	_, err := w.git(ctx, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", cmp.Or(w.ref, "HEAD"))
 	if e, ok := errors.AsType[*gitError](err); ok && (strings.Contains(e.said, "shallow") || commit.MatchString(w.ref)) && ctx.Err() == nil {
@@ -247,8 +247,8 @@ func (w *workTree) checkOut(ctx context.Context) error {
 	return w.writeFiles(ctx, "FETCH_HEAD")
 }
 
-// checkOutAll fetches everything: from a server that only has files, and for a
-// commit that only its history tells.
+// checkOutAll fetches the whole history: for servers that only serve files, and for a commit that
+// must be searched in it.
 func (w *workTree) checkOutAll(ctx context.Context) error {
 	what, names := []string{"HEAD"}, []string{"FETCH_HEAD"}
 	if w.ref != "" {
@@ -267,8 +267,8 @@ func (w *workTree) checkOutAll(ctx context.Context) error {
 	return w.noRef()
 }
 
-// remoteTip returns the object that the remote has under the wanted name; "" if that
-// cannot be told without a pack.
+// remoteTip returns the object that the ref names at the remote; "" if that is unknown before a
+// fetch.
 func (w *workTree) remoteTip(ctx context.Context) string {
 	if wholeCommit.MatchString(w.ref) {
 		return strings.ToLower(w.ref)
@@ -276,9 +276,9 @@ func (w *workTree) remoteTip(ctx context.Context) string {
 	wanted := cmp.Or(w.ref, "HEAD")
 	out, err := w.git(ctx, "ls-remote", "--quiet", "origin", wanted)
 	if err != nil {
-		return "" // fetching it says why
+		return "" // the fetch will report the error
 	}
-	// What a name may be short for, in the order in which that counts (gitrevisions(7)).
+	// A short name may stand for these, in this order (gitrevisions(7)).
 	for _, form := range []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s"} {
 		for line := range strings.Lines(out) {
 			if object, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == fmt.Sprintf(form, wanted) {
@@ -289,10 +289,10 @@ func (w *workTree) remoteTip(ctx context.Context) string {
 	return ""
 }
 
-// wholeCommit is the name of a commit, which has the same files for ever.
+// wholeCommit matches a commit's whole name, whose files never change.
 var wholeCommit = lazyregexp.New(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
 
-// fetchedTip returns the one object that was fetched; "" if there are several.
+// fetchedTip returns the fetched object; "" if there are several.
 func (w *workTree) fetchedTip() string {
 	data, _ := os.ReadFile(w.meta("FETCH_HEAD"))
 	object, _, _ := strings.Cut(string(data), "\t")
@@ -305,14 +305,14 @@ func (w *workTree) fetchedTip() string {
 func (w *workTree) noRef() error {
 	if w.ref == "" {
 		return fault.New(fault.Upstream, "the repository has no commit").
-			WithHint("is the URL right? a server may also show an empty repository for one that is not there")
+			WithHint("check the URL: some servers show an empty repository for one that does not exist")
 	}
 	return fault.New(fault.Upstream, "the repository has no branch, tag or commit %q", w.ref).
-		WithHint("is the part after ref= right? it may have been removed")
+		WithHint("check the parameter ref: the branch or tag may have been removed")
 }
 
-// writeFiles first has the files counted: a few trees that hold each other many times over
-// make any number of them, of which git would have a list in memory.
+// writeFiles counts the files before it checks them out. A few small trees that contain each other
+// many times can stand for any number of files, which git would list in memory.
 func (w *workTree) writeFiles(ctx context.Context, commit string) error {
 	w.commit, w.tree = commit, treeList{left: maxTreeEntries - w.files}
 	err := w.run(ctx, &w.tree, "ls-tree", "-r", "-z", commit)
@@ -323,19 +323,19 @@ func (w *workTree) writeFiles(ctx context.Context, commit string) error {
 	return transfer.Local(err)
 }
 
-// gitError is a failure of git, and what it said.
+// gitError is a failure of git, with its own message.
 type gitError struct{ said string }
 
 func (e *gitError) Error() string { return e.said }
 
-// passing are what git says of failures that another attempt may not meet.
+// passing matches git's messages for failures that may be over at the next attempt.
 var passing = lazyregexp.New(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
 
-// refusing are what git, servers of its protocol and ssh say to those who may not read a
-// repository, or of one that is not there.
+// refusing matches the messages of git, git servers and ssh for a repository that does not exist, or
+// that the user may not read.
 var refusing = lazyregexp.New(`could not read Username|Authentication failed|terminal prompts disabled|returned error: 40[134]|repository .*not found|remote error: access denied|Permission denied`)
 
-// explain says what a failure to fetch means to the user.
+// explain returns the error for the user after a fetch failed, with a hint.
 func (w *workTree) explain(err error) error {
 	e, ok := errors.AsType[*gitError](err)
 	if !ok {
@@ -346,13 +346,13 @@ func (w *workTree) explain(err error) error {
 	case strings.Contains(e.said, "couldn't find remote ref"):
 		return w.noRef()
 	case refusing.MatchString(e.said):
-		hint = "it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent"
+		hint = "check that the repository exists; if it is private, put credentials into .netrc or git's credential helper, or for ssh, into the ssh agent"
 	case strings.Contains(e.said, "Could not resolve host"):
 		hint = transfer.HintHost
 	case strings.Contains(e.said, "certificate"):
 		hint = transfer.HintAuthority("--")
 	case strings.Contains(e.said, "not allowed"):
-		kind, hint = fault.Usage, "git fetches by "+strings.Join(gitSchemes, ", ")+" only"
+		kind, hint = fault.Usage, "use a URL with one of "+strings.Join(gitSchemes, ", ")
 	case passing.MatchString(e.said):
 		return fmt.Errorf("git: %w", err)
 	default:
@@ -361,9 +361,9 @@ func (w *workTree) explain(err error) error {
 	return fault.New(kind, "git: %w", err).WithHint("%s", hint)
 }
 
-// sshCommand returns a command that asks nobody, and that ends when the other side is
-// silent, unless the user says what to run: a variable would win over the configuration
-// (git-config(1), core.sshCommand), which may also turn another transport into ssh.
+// sshCommand returns an ssh command that asks no questions and ends when the server is silent. It
+// returns "" if the user has configured a command: the variable GIT_SSH_COMMAND, which this program
+// sets, would override it (git-config(1), core.sshCommand).
 func (w *workTree) sshCommand(ctx context.Context) (string, error) {
 	if os.Getenv("GIT_SSH_COMMAND") != "" || os.Getenv("GIT_SSH") != "" {
 		return "", nil
@@ -371,6 +371,6 @@ func (w *workTree) sshCommand(ctx context.Context) (string, error) {
 	configured, err := w.git(ctx, "config", "--get", "core.sshCommand")
 	if err != nil && !transfer.Is[*gitError](err) || strings.TrimSpace(configured) != "" {
 		return "", err
-	} // else there is none
+	}
 	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
 }

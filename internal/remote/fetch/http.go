@@ -16,12 +16,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// agentUserAgent is what the agent's client calls itself (net/http, request.go).
+// agentUserAgent is the User-Agent of the agent (net/http, request.go).
 const agentUserAgent = "Go-http-client/1.1"
 
-// do sends a request and returns the answer, whatever its status. Some servers refuse
-// programs that they do not know. A host that does is asked once more as by the agent, and
-// from then on so, if that helps.
+// do sends a request and returns the answer, whatever its status. Some servers refuse programs that
+// they do not know. After a 403, do tries once more with the agent's User-Agent. If that helps, all
+// further requests to the host have it.
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
 	asked := c.cfg.Via.URL(u)
 	userAgent, told := c.userAgents.Load(asked.Host)
@@ -44,8 +44,8 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.
 	return resp, nil
 }
 
-// send sends a request. Instead says that the header is for another host: credentials of the host
-// that is asked take the place of those in it.
+// send sends a request. Instead says that a --via rule replaced the host, so that credentials in the
+// header are for another host: those of u replace them.
 func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, userAgent string, instead bool) (*transfer.Response, error) {
 	netrc, err := disk.Await(ctx, c.netrc)
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	}
 	for name, values := range header {
 		for _, v := range values {
-			req.Header.Add(name, v) // whatever its case, so that a redirect drops it
+			req.Header.Add(name, v) // sets the canonical name, so that a redirect drops it
 		}
 	}
 	if req.Header.Get("User-Agent") == "" {
@@ -76,30 +76,31 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	return c.http.Do(req, 0)
 }
 
-// inClear refuses to send the credentials of a URL, or of the netrc file for it.
+// inClear returns the error for credentials, of the URL or the netrc file, that would go over plain
+// http.
 func inClear(u *url.URL) error {
-	e := fault.New(fault.Usage, "credentials for %s would go over plain http, where anybody on the way reads them", transfer.Printable(u.Host, 300))
+	e := fault.New(fault.Usage, "credentials for %s would go over plain http, unencrypted", transfer.Printable(u.Host, 300))
 	if u.User != nil {
-		return e.WithHint("write https://, or leave the user out of the URL")
+		return e.WithHint("write https://, or remove the user from the URL")
 	}
-	return e.WithHint("they are those of the netrc file: write https://, or name another file in NETRC")
+	return e.WithHint("write https://, or remove the host from the netrc file")
 }
 
-// webSource is a [transfer.Source] of a web server, which vouches for bytes being of the
-// same version (RFC 9110, section 13.1.5). The URL is always the original one: what it
-// redirects to may expire.
+// webSource is a [transfer.Source] for a web server. With If-Range, the server makes sure that all
+// parts are of one version (RFC 9110, section 13.1.5). Each request goes to the original URL, because
+// a redirect's target may expire.
 //
-// It stands in for go-getter's HttpGetter, which without If-Range may join two versions of
-// a file, takes a destination that is long enough for complete, tells no status codes, and
-// leaves hashing to a second read.
+// It replaces go-getter's HttpGetter. That one sends no If-Range, so it may join two versions of a
+// file. It also takes a file that is long enough for complete, reports no status codes, and reads the
+// file a second time to hash it.
 type webSource struct{ *download }
 
-// errUnchanged is that the record of a URL still holds.
+// errUnchanged means that the store's record of a URL is still right.
 var errUnchanged = transfer.Permanent(errors.New("the file has not changed"))
 
 func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	if offset > 0 && of.Through != s.through(s.src) {
-		if !s.want.vouched() {
+		if !s.want.hasDigest() {
 			return nil, &transfer.ChangedError{Reason: "the partial file is from another server"}
 		}
 		of = store.Origin{Total: of.Total}
@@ -129,15 +130,15 @@ func (s webSource) part(resp *transfer.Response, offset int64, of store.Origin) 
 	case resp.StatusCode == http.StatusPartialContent && offset > 0:
 		return restOf(resp, offset, of)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
-		return nil, &transfer.ChangedError{Reason: "the server has no such range"}
+		return nil, &transfer.ChangedError{Reason: "the server does not have the rest of the file"}
 	}
 	return nil, resp.Refusal()
 }
 
-// header returns what the request says in addition to the URL.
+// header returns the header fields of a request for the bytes from an offset on.
 func (s webSource) header(offset int64, of store.Origin) http.Header {
 	h := http.Header{}
-	if s.suspicious {
+	if s.bypassCaches {
 		h.Set("Cache-Control", "no-cache")
 	}
 	switch {
@@ -155,15 +156,15 @@ func (s webSource) header(offset int64, of store.Origin) http.Header {
 	return h
 }
 
-// isWhole reports whether an answer has a part that is all there is, as some servers and
-// caches send unasked.
+// isWhole reports whether a partial answer has the whole file. Some servers and caches send such
+// answers to requests without a range.
 func isWhole(resp *http.Response) bool {
 	start, end, total, ok := transfer.ContentRange(resp.Header)
 	return resp.StatusCode == http.StatusPartialContent && ok && start == 0 && end+1 == total &&
 		(resp.ContentLength < 0 || resp.ContentLength == total)
 }
 
-// whole takes an answer that begins with the first byte.
+// whole reads an answer that begins with the first byte.
 func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
 	s.coding = transfer.CodingOf(resp.Response).Named
 	var body io.Reader = resp
@@ -172,7 +173,7 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 	if !s.verbatim {
 		body, undone, err = decode(resp)
 	}
-	if err != nil && (!errors.Is(err, errMiscoded) || !s.want.vouched()) { // a digest tells
+	if err != nil && (!errors.Is(err, errMiscoded) || !s.want.hasDigest()) { // with a digest, the content decides
 		return nil, err
 	}
 	total := resp.ContentLength
@@ -182,7 +183,7 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 	if err := s.checkTotal(total); err != nil {
 		return nil, s.withCoding(err)
 	}
-	if !s.want.vouched() {
+	if !s.want.hasDigest() {
 		if body, err = checkBody(resp, body, undone, s.want.size >= 0); err != nil {
 			return nil, err
 		}
@@ -200,19 +201,19 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 	return part, nil
 }
 
-// decodedBody is the body of an answer without its coding.
+// decodedBody is the decompressed body of an answer.
 type decodedBody struct {
 	io.Reader
 	io.Closer
 }
 
-// restOf takes an answer that goes on where things stand, if it does.
+// restOf reads an answer that continues a file at an offset.
 func restOf(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
 	start, end, total, ok := transfer.ContentRange(resp.Header)
 	length, reason := resp.ContentLength, ""
 	switch {
 	case !ok || start != offset || length >= 0 && length != end-start+1:
-		reason = "the server sends another range than it was asked for"
+		reason = "the server sends another part of the file than it was asked for"
 	// Not every server heeds If-Range.
 	case differ(of.ETag, resp.Header.Get("ETag")), differ(of.LastModified, resp.Header.Get("Last-Modified")),
 		of.Total > 0 && total >= 0 && total != of.Total:
@@ -229,8 +230,8 @@ func restOf(resp *transfer.Response, offset int64, of store.Origin) (*transfer.P
 
 func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
-// validator returns what If-Range may carry later: a strong entity tag, or a time behind
-// which no second change can hide (RFC 9110, sections 8.8.1 and 8.8.2.2).
+// validator returns the value for a later If-Range: a strong entity tag, or a modification time that
+// is at least a second before the answer's date (RFC 9110, sections 8.8.1 and 8.8.2.2); or "".
 func validator(h http.Header) string {
 	if strings.EqualFold(h.Get("Accept-Ranges"), "none") {
 		return ""

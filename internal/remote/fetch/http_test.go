@@ -109,7 +109,7 @@ func TestSizes(t *testing.T) {
 	f = fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 999 })
 	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "1000", "999")
 	f.wantNothing(t)
-	if _, err := f.client.Size(t.Context(), u.URL+"/x"); !fetch.IsTooLarge(err) || fault.HintOf(err) != "if it is meant to be so large, raise the bound: --max-size 1GiB" {
+	if _, err := f.client.Size(t.Context(), u.URL+"/x"); !fetch.IsTooLarge(err) || fault.HintOf(err) != "if this size is right, raise the limit: --max-size 1GiB" {
 		t.Errorf("%v: %s", err, fault.HintOf(err))
 	}
 	u.then(func(w http.ResponseWriter, _ *http.Request) {
@@ -117,7 +117,7 @@ func TestSizes(t *testing.T) {
 		_ = http.NewResponseController(w).Flush() // chunked: no length
 		_, _ = w.Write(data[500:])
 	})
-	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "more than the 999 bytes that are downloaded of one file")
+	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "more bytes than the limit of 999")
 	if !strings.Contains(fault.HintOf(err), "--max-size 1GiB") {
 		t.Error(fault.HintOf(err))
 	}
@@ -143,7 +143,7 @@ func TestEndless(t *testing.T) {
 	f := fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = most })
 	for range 2 {
 		u.then(status(503), endless, endless)
-		f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "downloaded of one file")
+		f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "more bytes than the limit")
 		f.wantNothing(t)
 		if f.received > most+2*(256<<10) {
 			t.Errorf("%d bytes were taken", f.received)
@@ -253,13 +253,13 @@ func TestUnguardedRestStartsOver(t *testing.T) {
 		"no range support": {func(u *upstream) { u.then(u.cut(1000), u.whole) }, "cannot send a part"},
 		"says so": {func(u *upstream) {
 			u.then(func(w http.ResponseWriter, r *http.Request) { u.cut(1000)(noRanges{w}, r) })
-		}, "nothing to tell one version"},
-		"weak entity tag":   {func(u *upstream) { u.etag, u.modified = `W/"v1"`, time.Time{}; u.then(u.cut(1000)) }, "nothing to tell one version"},
-		"no validators":     {func(u *upstream) { u.etag, u.modified = "", time.Time{}; u.then(u.cut(1000)) }, "nothing to tell one version"},
-		"changed just now":  {func(u *upstream) { u.etag, u.modified = "", time.Now().Add(time.Minute); u.then(u.cut(1000)) }, "nothing to tell one version"},
-		"no such range":     {func(u *upstream) { u.then(u.cut(1000), status(416)) }, "no such range"},
-		"another range":     {func(u *upstream) { u.then(u.cut(1000), status(206, "Content-Range", "bytes 0-1/1048576")) }, "another range"},
-		"no range at all":   {func(u *upstream) { u.then(u.cut(1000), status(206)) }, "another range"},
+		}, "no ETag or date that tells"},
+		"weak entity tag":   {func(u *upstream) { u.etag, u.modified = `W/"v1"`, time.Time{}; u.then(u.cut(1000)) }, "no ETag or date that tells"},
+		"no validators":     {func(u *upstream) { u.etag, u.modified = "", time.Time{}; u.then(u.cut(1000)) }, "no ETag or date that tells"},
+		"changed just now":  {func(u *upstream) { u.etag, u.modified = "", time.Now().Add(time.Minute); u.then(u.cut(1000)) }, "no ETag or date that tells"},
+		"no such range":     {func(u *upstream) { u.then(u.cut(1000), status(416)) }, "does not have the rest"},
+		"another range":     {func(u *upstream) { u.then(u.cut(1000), status(206, "Content-Range", "bytes 0-1/1048576")) }, "another part of the file"},
+		"no range at all":   {func(u *upstream) { u.then(u.cut(1000), status(206)) }, "another part of the file"},
 		"of another length": {func(u *upstream) { u.then(u.cut(1000), status(206, "Content-Range", "bytes 1000-1001/2000")) }, "has changed"},
 		"of another version": {func(u *upstream) {
 			u.then(u.cut(1000), status(206, "Content-Range", "bytes 1000-1001/1048576", "ETag", `"v2"`))
@@ -492,7 +492,7 @@ func TestRetryAfter(t *testing.T) {
 	for _, value := range []string{"3600", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)} {
 		u = newUpstream(t, data, status(503, "Retry-After", value))
 		f = fixed(t)
-		err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "503", "left alone for")
+		err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "503", "asks to wait")
 		if n := len(u.seen()); n != 1 || !strings.Contains(fault.HintOf(err), "--max-wait 6") {
 			t.Errorf("%d requests, %s", n, fault.HintOf(err))
 		}
@@ -556,14 +556,14 @@ func TestRateLimit(t *testing.T) {
 	u := newUpstream(t, data, limited, limited, limited)
 	f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 2 })
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "gave up after 3 attempts", "403 Forbidden: rate limit")
-	if fetch.Absence(err) != "" || !strings.Contains(fault.HintOf(err), "limits how often") {
+	if fetch.Absence(err) != "" || !strings.Contains(fault.HintOf(err), "send fewer requests at a time") {
 		t.Errorf("%v\n%s", err, fault.HintOf(err))
 	}
 	f.wantNothing(t)
 	at := time.Now().Add(time.Hour)
 	u = newUpstream(t, data, status(403, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", fmt.Sprint(at.Unix())))
 	f = fixed(t)
-	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "rate limit, which ends at "+at.UTC().Format("2006-01-02 15:"), "left alone for")
+	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "rate limit until "+at.UTC().Format("2006-01-02 15:"), "asks to wait")
 	if n := len(u.seen()); n != 1 {
 		t.Errorf("%d requests", n)
 	}
@@ -684,7 +684,7 @@ func TestRedirects(t *testing.T) {
 		t.Error(text)
 	}
 	target.Close()
-	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, u.URL+"/z", "at "+strings.TrimPrefix(target.URL, "https://")+", to which it leads", "refused")
+	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, u.URL+"/z", "redirected to "+strings.TrimPrefix(target.URL, "https://")+": ", "refused")
 	if text := err.Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
 		t.Error(text)
 	}
@@ -750,7 +750,7 @@ func TestHeadersStayOnTheHost(t *testing.T) {
 	if len(plain.seen()) != 0 {
 		t.Error("a request was made")
 	}
-	wantFault(t, read("file:///etc/hosts"), fault.Usage, "it is a file")
+	wantFault(t, read("file:///etc/hosts"), fault.Usage, "to a file")
 }
 
 func TestCredentialsInClear(t *testing.T) {
@@ -867,7 +867,7 @@ func TestImplausibleAnswers(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			_, _ = w.Write([]byte(page))
 		}, "a web page"},
-		"of no known length": {raw("HTTP/1.1 200 OK\r\n\r\n01234"), "how long the file is"},
+		"of no known length": {raw("HTTP/1.1 200 OK\r\n\r\n01234"), "the server sends no length"},
 		"empty":              {raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), "empty"},
 	}
 	for name, test := range tests {

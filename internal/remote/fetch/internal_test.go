@@ -73,7 +73,7 @@ func TestProxyIsNotTheServer(t *testing.T) {
 	absent := func(err error) bool { return Absence(err) != "" }
 	for code, is := range map[int]func(error) bool{
 		http.StatusNotFound: IsNotFound, http.StatusGone: IsNotFound, http.StatusForbidden: absent, http.StatusMethodNotAllowed: absent,
-		http.StatusUnauthorized: func(err error) bool { return IsUnwelcome(err, at) },
+		http.StatusUnauthorized: func(err error) bool { return IsUnauthorized(err, at) },
 	} {
 		server := &transfer.StatusError{Code: code, Host: at.Host}
 		proxy := &transfer.StatusError{Code: code, Host: at.Host, Proxy: true}
@@ -81,7 +81,7 @@ func TestProxyIsNotTheServer(t *testing.T) {
 			t.Errorf("%d: the server's %t, the proxy's %t", code, is(server), is(proxy))
 		}
 	}
-	if IsUnwelcome(&transfer.StatusError{Code: http.StatusUnauthorized, Host: "elsewhere.example.com"}, at) {
+	if IsUnauthorized(&transfer.StatusError{Code: http.StatusUnauthorized, Host: "elsewhere.example.com"}, at) {
 		t.Error("another host's is taken for the server's")
 	}
 }

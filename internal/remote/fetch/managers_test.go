@@ -146,7 +146,7 @@ func TestRepositoryManagerBlocks(t *testing.T) {
 	f := fixed(t, w.trust)
 	err := f.wantFault(t, fetch.Request{URL: w.base + "/x/plugin.tar.gz", Checksums: sha256Of(w.files["/x/plugin.tar.gz"])}, fault.Upstream,
 		"answers 403 Forbidden (Artifact download request rejected: it was blocked by a policy due to a violation)")
-	if !strings.Contains(fault.HintOf(err), "ask the host's administrator") {
+	if !strings.Contains(fault.HintOf(err), "ask its administrator") {
 		t.Error(fault.HintOf(err))
 	}
 	f.wantNothing(t)

@@ -23,34 +23,35 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// bucket is what differs between the object stores.
+// bucket has what differs between S3 and Google Cloud Storage.
 type bucket interface {
-	// object returns the URL of an object. If there is a version, it has a request ask for
-	// no other.
+	// object returns the URL of an object. If version is not empty, it limits the request to that
+	// version, in the URL or in the header.
 	object(key, version string, h http.Header) *url.URL
-	// versionOf returns what names an object's version in an answer; or "".
+	// versionOf returns the object's version in an answer, or "".
 	versionOf(h http.Header) string
-	// page returns the URL of the list of keys that begin as a URL's, after another page.
+	// page returns the URL of a page of the list of keys below the URL's key. After is empty for the
+	// first page, or what keys returned.
 	page(after string) *url.URL
-	// keys reads a page; after is empty if it is the last.
+	// keys reads a page. After is empty if it is the last.
 	keys(page []byte) (keys []string, after string, err error)
-	// sign proves in a request who asks.
+	// sign adds credentials to a request.
 	sign(ctx context.Context, req *http.Request) error
 }
 
-// objects is a bucket, and how to ask for what is in it.
+// objects is a bucket with the client that sends its requests.
 type objects struct {
 	*Client
 	bucket
 	http *transfer.Client
-	// store is what messages call the other side.
+	// store is the name of the object store in messages.
 	store string
-	// key is that of the object or the directory that a URL names.
+	// key is the key of the object or the directory that a URL names.
 	key   string
 	close func()
 }
 
-// What messages call the other sides.
+// The names of object stores in messages.
 const (
 	objectStore = "the object store"
 	googleStore = "Google Cloud Storage"
@@ -64,8 +65,8 @@ func (c *Client) openObjects(ctx context.Context, getter string, u *url.URL) (*o
 	return c.openS3(ctx, u)
 }
 
-// staying is a transport whose redirects are not followed: net/http wants to know where
-// one leads. What proves who asks is for one host.
+// staying is a transport without redirects: it removes the header field Location, so that net/http
+// cannot follow it. A signature is for one host only.
 type staying struct{ http.RoundTripper }
 
 func (s staying) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -76,7 +77,7 @@ func (s staying) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// ask sends a request, and returns the answer, whatever its status.
+// ask sends a signed request and returns the answer, whatever its status.
 func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*transfer.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -86,17 +87,17 @@ func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*tra
 	patient, cancel := context.WithTimeout(ctx, o.cfg.IdleTimeout)
 	defer cancel()
 	if err := o.sign(patient, req); err != nil {
-		return nil, cmp.Or(context.Cause(ctx), o.unknown(err))
+		return nil, cmp.Or(context.Cause(ctx), o.noCredentials(err))
 	}
-	// The signature leaves these out, because proxies change them.
+	// These come after the signature, because proxies change them.
 	req.Header.Set("User-Agent", o.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
 	return o.http.Do(req, 0)
 }
 
-// unknown says why there are no credentials. It does not quote the server that gives them out:
-// that server was shown other credentials, and may repeat them.
-func (o *objects) unknown(err error) error {
+// noCredentials returns the error for credentials that could not be obtained. It does not quote the
+// server that issues them: that server got other credentials, and may repeat them.
+func (o *objects) noCredentials(err error) error {
 	missing := fault.New(fault.Upstream, "there are no credentials for %s", o.store).WithHint("%s", credentialsHint(o.store))
 	if errors.Is(err, errNoCredentials) {
 		return missing
@@ -106,7 +107,7 @@ func (o *objects) unknown(err error) error {
 	}
 	if e, ok := errors.AsType[*unusableProfile](err); ok {
 		return fault.New(fault.Upstream, "%w: %w", missing, err).
-			WithHint(`have AWS's tools give them: eval "$(aws configure export-credentials --profile %s --format env)"; or: %s`, transfer.Printable(e.profile, 100), fault.HintOf(missing))
+			WithHint("export the profile's credentials: eval \"$(aws configure export-credentials --profile %s --format env)\"\n%s", fault.Quote(transfer.Printable(e.profile, 100)), fault.HintOf(missing))
 	}
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
 		return transfer.NewRefusal(o.store, e.Response.StatusCode, e.Response.Header)
@@ -117,19 +118,18 @@ func (o *objects) unknown(err error) error {
 	return fault.New(fault.Upstream, "%w: %w", missing, transfer.WithoutURL(err)).WithHint("%s", fault.HintOf(missing))
 }
 
-// refusedAs finds the code of a refusal: in XML (Amazon S3 API Reference, Error
-// responses), or in the JSON of Google's API.
+// refusedAs finds the error code in a refusal: XML (Amazon S3 API Reference, Error responses) or the
+// JSON of Google's API.
 var refusedAs = lazyregexp.New(`<Code>(\w+)</Code>|"reason":\s*"(\w+)"`)
 
-// knownCodes tell refusals apart that have the same status (Amazon S3 API Reference,
-// List of error codes).
+// knownCodes are the error codes that messages show (Amazon S3 API Reference, List of error codes).
 var knownCodes = []string{
 	"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidObjectState", "InvalidToken",
 	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "SlowDown", "TemporaryRedirect",
 }
 
-// refusal returns what an object store answers in the place of what was asked for. Its
-// messages are not quoted: it has been shown credentials.
+// refusal returns an answer as an error. It does not quote the store's message, which may repeat
+// credentials.
 func (o *objects) refusal(resp *transfer.Response) error {
 	status := transfer.NewRefusal(o.store, resp.StatusCode, resp.Header)
 	body, _ := io.ReadAll(io.LimitReader(resp, 4<<10))
@@ -146,11 +146,11 @@ func (o *objects) refusal(resp *transfer.Response) error {
 	return status
 }
 
-// objectSource is a [transfer.Source] of an object.
+// objectSource is a [transfer.Source] for an object.
 type objectSource struct {
 	*objects
 	key string
-	// shown is the URL without anything secret.
+	// shown is the URL without secrets.
 	shown string
 }
 
@@ -176,7 +176,7 @@ func (s objectSource) part(resp *transfer.Response, offset int64, of store.Origi
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode == http.StatusPartialContent && offset > 0:
 		return restOf(resp, offset, of)
-	// It is another object, it is shorter, or its version is gone.
+	// The object was replaced, it is shorter, or its version was removed.
 	case offset > 0 && slices.Contains([]int{http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotFound}, resp.StatusCode):
 		return nil, &transfer.ChangedError{Reason: "the object has changed"}
 	default:
@@ -184,8 +184,8 @@ func (s objectSource) part(resp *transfer.Response, offset int64, of store.Origi
 	}
 	origin := store.Origin{
 		URL: s.shown, ETag: resp.Header.Get("ETag"), Validator: s.versionOf(resp.Header), Total: max(resp.ContentLength, 0),
-		// Google's store undoes a coding that an object is stored with (Google Cloud
-		// documentation, Transcoding of gzip-compressed files).
+		// Google's store decompresses objects that are stored as gzip (Google Cloud documentation,
+		// Transcoding of gzip-compressed files).
 		Decoded: resp.Header.Get("X-Goog-Stored-Content-Encoding") == "gzip" && resp.Header.Get("Content-Encoding") != "gzip",
 	}
 	part := &transfer.Part{ReadCloser: resp, End: resp.ContentLength, Total: resp.ContentLength, Origin: origin}
@@ -195,7 +195,7 @@ func (s objectSource) part(resp *transfer.Response, offset int64, of store.Origi
 	return part, nil
 }
 
-// objects brings the objects below what a URL names to a directory.
+// objects downloads all objects below a URL's key to a directory.
 func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir string, obs Observer) error {
 	o, err := c.openObjects(ctx, getter, u)
 	if err != nil {
@@ -215,8 +215,8 @@ func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir str
 	return err
 }
 
-// maxPage bounds, in bytes, a page of a list: a thousand keys of a KiB, each of whose
-// bytes may be escaped.
+// maxPage is the largest size in bytes of a page: it has up to a thousand keys of a KiB, and each byte
+// may be escaped.
 const maxPage = 16 << 20
 
 func (o *objects) list(ctx context.Context) (keys []string, err error) {
@@ -228,10 +228,10 @@ func (o *objects) list(ctx context.Context) (keys []string, err error) {
 		var listed []string
 		before := after
 		if listed, after, err = o.keys(page); err != nil || after != "" && after == before {
-			return nil, transfer.Permanent(fmt.Errorf("%s does not list its objects as it should", o.store))
+			return nil, transfer.Permanent(fmt.Errorf("%s sent a list of objects that is not valid", o.store))
 		}
 		if keys = append(keys, listed...); len(keys) > maxTreeEntries {
-			return nil, transfer.Permanent(fmt.Errorf("it has more than %d objects", maxTreeEntries))
+			return nil, transfer.Permanent(fmt.Errorf("the directory has more than %d objects", maxTreeEntries))
 		}
 	}
 	return keys, nil
@@ -253,7 +253,7 @@ func (o *objects) readPage(ctx context.Context, after string) ([]byte, error) {
 	return page, err
 }
 
-// get brings one object to its file in a directory.
+// get downloads one object to its file in a directory.
 func (o *objects) get(ctx context.Context, key, dir string, obs Observer) error {
 	to, err := objectFile(o.key, key, dir)
 	if err != nil || to == "" {
@@ -274,22 +274,22 @@ func (o *objects) get(ctx context.Context, key, dir string, obs Observer) error 
 	return errors.Join(d.Run(ctx), transfer.Local(f.Close()))
 }
 
-// objectFile returns where in a directory an object belongs; or "" if it stands for a
-// directory itself, or is none of the directory, as t-old/a is none of t.
+// objectFile returns the path for an object, or "" if the object is a placeholder for a directory, or
+// not below dirKey: t-old/a is not below t.
 func objectFile(dirKey, key, dir string) (string, error) {
 	if strings.HasSuffix(key, "/") || !strings.HasPrefix(key, strings.TrimSuffix(dirKey, "/")+"/") {
 		return "", nil
 	}
 	rel, err := filepath.Rel(dirKey, key)
 	if err != nil || !filepath.IsLocal(rel) {
-		return "", transfer.Permanent(fmt.Errorf("the key %.200q leads out of the directory", key))
+		return "", transfer.Permanent(fmt.Errorf("the object %.200q would be written outside the directory", key))
 	}
 	to := filepath.Join(dir, rel)
 	return to, transfer.Local(os.MkdirAll(filepath.Dir(to), 0o700))
 }
 
-// objectURL returns the URL of what lies at a path of a server, which it sees as it is:
-// no character but a slash means anything in a key.
+// objectURL returns the URL of a path on a server. It escapes all characters of the path but slashes,
+// because keys may have any.
 func objectURL(server url.URL, path string, q url.Values) *url.URL {
 	escaped := strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(path), "%2F", "/"), "+", "%20")
 	server.RawPath = strings.TrimSuffix(server.EscapedPath(), "/") + escaped

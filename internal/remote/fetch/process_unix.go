@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// endWithChildren has the end of a command's context end the programs that it
-// started, too: git leaves those that talk to servers to themselves.
+// endWithChildren makes the end of a command's context also end the command's child processes. Git
+// does not end those that talk to servers.
 func endWithChildren(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }

@@ -2,5 +2,5 @@ package fetch
 
 import "os/exec"
 
-// endWithChildren does nothing: what git started ends when git reads it no longer.
+// endWithChildren does nothing: git's child processes end when git no longer reads their output.
 func endWithChildren(*exec.Cmd) {}

@@ -16,37 +16,36 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// errStale says that the store has nothing that may be reused.
+// errStale means that the store has no blob to reuse.
 var errStale = errors.New("nothing to reuse")
 
-// reuseByDigest answers a request from the store alone: by its sha256, or by the record of
-// a URL that had its other digests. It returns errStale if it cannot.
+// reuseByDigest answers a request from the store, without the network: by its sha256, or by its other
+// digests and the record of its URL. It returns errStale if it cannot.
 func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, want expectation) (Result, error) {
 	if want.sha256 != nil {
 		return c.reuseBlob(ctx, req, *want.sha256, want)
 	}
 	rec, ok := c.cfg.Store.URLRecord(key)
-	if !ok || !want.vouched() {
+	if !ok || !want.hasDigest() {
 		return Result{}, errStale
 	}
 	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 	if fault.KindOf(err) == fault.Integrity {
-		err = errStale // the URL has, or had, something else: what it has now decides
+		err = errStale // the URL had other content then: ask again
 	}
 	return r, err
 }
 
-// reuseBlob reuses a blob that has the expected sha256, if there is one. For other
-// digests it is read: what a record says of them is no checksum.
+// reuseBlob reuses the blob with a sha256, or returns errStale. For other digests, it reads the blob.
 func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want expectation) (Result, error) {
 	size, ok := c.cfg.Store.Has(d)
 	if !ok || size > c.cfg.MaxBytes {
-		return Result{}, errStale // no download made it so long
+		return Result{}, errStale // larger than any download
 	}
-	if req.Verify || want.checkSize(size) != nil { // either the blob is damaged or the expected size is wrong
+	if req.Verify || want.checkSize(size) != nil { // the blob is damaged, or the expected size is wrong
 		err := c.cfg.Store.Verify(ctx, d)
 		if fault.KindOf(err) == fault.Integrity {
-			return Result{}, errStale // it was removed
+			return Result{}, errStale // Verify removed it
 		}
 		if err != nil {
 			return Result{}, transfer.Local(err)
@@ -65,7 +64,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want
 	return Result{SHA256: d, Size: size, Reused: true, Digests: digests}, nil
 }
 
-// hashBlob computes the digests of a blob that a request asks for.
+// hashBlob computes the digests of a blob.
 func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, s sums) ([]agent.Checksum, error) {
 	f, err := c.cfg.Store.Open(d)
 	if err != nil {
@@ -73,27 +72,27 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, s sums) ([]agent.C
 	}
 	defer f.Close()
 	if err := blob.Copy(ctx, s, f); err != nil {
-		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
+		return nil, transfer.Local(fmt.Errorf("reading a blob in the store: %w", err))
 	}
 	if s.SHA256() != d {
-		f.Close() // Windows removes no open file
+		f.Close() // Windows cannot remove an open file
 		return nil, errors.Join(errStale, c.cfg.Store.Verify(ctx, d))
 	}
 	return s.digests(), nil
 }
 
-// reuseRecord takes a record's blob for what the URL has now.
+// reuseRecord returns a record's blob as the current content of the URL.
 func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec store.URLRecord, want expectation) (Result, error) {
 	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 	if err == nil {
 		rec.Seen = time.Now()
-		_ = c.cfg.Store.SetURLRecord(key, rec) // without it, the next run only asks in vain
+		_ = c.cfg.Store.SetURLRecord(key, rec) // a failure is harmless: the next run asks the server again
 	}
 	return r, err
 }
 
-// unchanged asks a server whether a record still holds, without content. Without a clear
-// answer, known is false, and the download itself asks.
+// unchanged asks a server whether a URL still has the content of a record, without downloading it. If
+// the answer is not clear, known is false, and the download finds out.
 func (c *Client) unchanged(ctx context.Context, src source, rec store.URLRecord) (same, known bool) {
 	resp, err := c.do(ctx, http.MethodHead, src.url, nil)
 	if err != nil {
@@ -110,8 +109,8 @@ func (c *Client) unchanged(ctx context.Context, src source, rec store.URLRecord)
 	return matches(rec, resp.Header, resp.ContentLength), true
 }
 
-// Current returns what the store has of a web server's file that nobody gives a checksum
-// of, if the server says that it has not changed. It is asked without content.
+// Current returns the stored content of a web server's file without a checksum, if the server says
+// that the file has not changed. It downloads nothing.
 func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	src, err := parseSource(rawURL)
 	if err != nil || !src.isWeb() {
@@ -128,7 +127,7 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	return r, err == nil
 }
 
-// through identifies the server that a web server's file comes from: see [transfer.Via.Through].
+// through identifies the server of a --via rule that a file comes from: see [transfer.Via.Through].
 func (c *Client) through(src source) string {
 	if !src.isWeb() {
 		return ""
@@ -136,8 +135,8 @@ func (c *Client) through(src source) string {
 	return c.cfg.Via.Through(src.url)
 }
 
-// matches compares a record with what a server says of the content now: an entity tag then
-// and now decides, else the time of the last change, else, without either, the size.
+// matches compares a record with the header fields of the content now. Entity tags decide, if both
+// have one, then modification times, then, if there are neither, the size.
 func matches(rec store.URLRecord, h http.Header, size int64) bool {
 	if size >= 0 && size != rec.Size {
 		return false

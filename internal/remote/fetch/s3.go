@@ -21,22 +21,22 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// s3Place is what a URL names. For AWS itself, domain is that of its partition, and
-// endpoint is empty.
+// s3Place is an object or a directory that a URL names. For AWS itself, domain is the partition's
+// domain and endpoint is empty.
 type s3Place struct{ domain, endpoint, region, bucket, key, version string }
 
-// awsDomains are those of AWS's partitions (botocore/data/partitions.json).
+// awsDomains are the domains of AWS's partitions (botocore/data/partitions.json).
 var awsDomains = []string{
 	"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk", "csp.hci.ic.gov",
 }
 
-var errNoS3 = errors.New("the URL is not one of S3: https://s3-REGION.amazonaws.com/BUCKET/KEY, https://BUCKET.s3.REGION.amazonaws.com/KEY, or https://HOST/BUCKET/KEY")
+var errNoS3 = errors.New("the URL does not have a form of S3: https://s3-REGION.amazonaws.com/BUCKET/KEY, https://BUCKET.s3.REGION.amazonaws.com/KEY, or https://HOST/BUCKET/KEY")
 
-// regionName is what a region must be like: it becomes a part of the name of the host that
-// is shown a token, and an index may come from anybody.
+// regionName matches a valid region. The region becomes a part of the name of the host that gets
+// credentials, so a foreign index must not choose it freely.
 var regionName = lazyregexp.New(`^[A-Za-z0-9._-]+$`)
 
-var errNoRegion = errors.New("the region in the URL may have letters, digits, dots, hyphens and underscores only")
+var errNoRegion = errors.New("the region in the URL has characters other than letters, digits, dots, hyphens and underscores")
 
 // parseS3 reads a URL as go-getter does (get_s3.go, parseUrl).
 func parseS3(u *url.URL) (s3Place, error) {
@@ -52,7 +52,7 @@ func parseS3(u *url.URL) (s3Place, error) {
 	return p.withPath(u.Path)
 }
 
-// ofAWS reads a host of AWS, of which the parts before the domain are given.
+// ofAWS reads a URL of AWS itself. Host has the labels before the domain.
 func (p s3Place) ofAWS(host []string, path string) (s3Place, error) {
 	dashed := func(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "s3-"), "s3") }
 	switch len(host) {
@@ -80,17 +80,17 @@ func (p s3Place) withPath(path string) (s3Place, error) {
 	return p, nil
 }
 
-// s3Bucket is a bucket of AWS, or of a store that speaks as it does.
+// s3Bucket is a bucket of AWS, or of another store with S3's API.
 type s3Bucket struct {
 	s3Place
-	// server is where the bucket is, or the path of the bucket if it has no host of its own.
+	// server is the bucket's URL, virtual-hosted or path-style.
 	server url.URL
-	// who gets the credentials.
-	who func(context.Context) (credentials.Value, error)
+	// credentials gets the credentials.
+	credentials func(context.Context) (credentials.Value, error)
 }
 
-// openS3 finds out what a URL names (go-getter get_s3.go). The credentials are those of the URL, or
-// those that AWS's tools find.
+// openS3 opens the bucket of a URL (go-getter get_s3.go). The credentials come from the URL, or from
+// where AWS's tools find them.
 func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	place, err := parseS3(u)
 	if err == nil && !regionName.MatchString(place.region) {
@@ -116,7 +116,7 @@ func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	}
 	from, issuer := settings.credentialsFor(u.Query(), place.region), c.issuer(transport)
 	remembered := credentials.New(from)
-	b.who = func(ctx context.Context) (credentials.Value, error) { return from.retrieve(ctx, remembered, issuer) }
+	b.credentials = func(ctx context.Context) (credentials.Value, error) { return from.retrieve(ctx, remembered, issuer) }
 	return &objects{
 		Client: c, bucket: b, store: objectStore, key: place.key,
 		close: func() {
@@ -127,11 +127,11 @@ func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	}, nil
 }
 
-// ownHost has the buckets that may be a part of a host's name, whose certificate is for
-// one label (Amazon S3 User Guide, Virtual hosting of general purpose buckets).
+// ownHost matches the buckets that can be a label of a host name. A bucket with dots cannot: the
+// certificate is for one label (Amazon S3 User Guide, Virtual hosting of general purpose buckets).
 var ownHost = lazyregexp.New(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
-// locate finds out where the bucket is, as AWS's SDK does (service/s3, endpoints.go).
+// locate sets the bucket's URL as AWS's SDK does (service/s3, endpoints.go).
 func (b *s3Bucket) locate(settings awsSettings) error {
 	service := "s3"
 	if settings.is("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT") {
@@ -146,7 +146,7 @@ func (b *s3Bucket) locate(settings awsSettings) error {
 	}
 	server, err := url.Parse(endpoint)
 	if err != nil || server.Host == "" {
-		return fault.New(fault.Usage, "the address of the object store, %q, is not a URL", transfer.Printable(endpoint, 300))
+		return fault.New(fault.Usage, "the object store's address %q is not a URL", transfer.Printable(endpoint, 300))
 	}
 	b.server = url.URL{Scheme: server.Scheme, Host: server.Host, Path: server.Path}
 	if b.endpoint == "" && ownHost.MatchString(b.bucket) && net.ParseIP(server.Hostname()) == nil {
@@ -157,8 +157,8 @@ func (b *s3Bucket) locate(settings awsSettings) error {
 	return nil
 }
 
-// awsTransport returns this program's transport with the authorities of AWS_CA_BUNDLE. They replace
-// the system's, as for AWS's tools.
+// awsTransport returns this program's transport with the CAs of AWS_CA_BUNDLE. They replace the
+// system's, as with AWS's tools.
 func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
 	t := c.transport.Clone()
 	file := settings.get("ca_bundle", "AWS_CA_BUNDLE")
@@ -167,7 +167,7 @@ func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "the authorities of AWS_CA_BUNDLE cannot be read: %w", err)
+		return nil, fault.New(fault.Usage, "reading the certificates in AWS_CA_BUNDLE: %w", err)
 	}
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{}
@@ -177,22 +177,22 @@ func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
 		roots = own.Clone()
 	}
 	if !roots.AppendCertsFromPEM(data) {
-		return nil, fault.New(fault.Usage, "AWS_CA_BUNDLE names %s, which has no certificates in PEM", file)
+		return nil, fault.New(fault.Usage, "reading the certificates in AWS_CA_BUNDLE: %s has no certificate in PEM", file)
 	}
 	t.TLSClientConfig.RootCAs = roots
 	return t, nil
 }
 
-// emptySHA256 is that of a request without a body.
+// emptySHA256 is the sha256 of an empty request body.
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func (b *s3Bucket) sign(ctx context.Context, req *http.Request) error {
-	who, err := b.who(ctx)
+	who, err := b.credentials(ctx)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("X-Amz-Content-Sha256", emptySHA256)
-	signer.SignV4(*req, who.AccessKeyID, who.SecretAccessKey, who.SessionToken, b.region) // changes the header
+	signer.SignV4(*req, who.AccessKeyID, who.SecretAccessKey, who.SessionToken, b.region) // changes req.Header
 	return nil
 }
 
@@ -207,7 +207,7 @@ func (b *s3Bucket) object(key, version string, h http.Header) *url.URL {
 	return objectURL(b.server, "/"+key, q)
 }
 
-// versionOf returns a strong entity tag.
+// versionOf returns a strong entity tag, or "".
 func (b *s3Bucket) versionOf(h http.Header) string {
 	if etag := h.Get("ETag"); strings.HasPrefix(etag, `"`) {
 		return etag

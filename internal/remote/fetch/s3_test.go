@@ -79,8 +79,8 @@ func TestS3TrustsWhomWeTrust(t *testing.T) {
 		id   transfer.Identity
 		hint string
 	}{
-		"unknown authority": {transfer.Identity{CertFile: files["cert"], KeyFile: files["key"]}, "--ca-file names its certificate"},
-		"no certificate":    {transfer.Identity{CAFiles: []string{files["ca"]}}, "--client-cert and --client-key"},
+		"unknown authority": {transfer.Identity{CertFile: files["cert"], KeyFile: files["key"]}, "--ca-file CA.pem"},
+		"no certificate":    {transfer.Identity{CAFiles: []string{files["ca"]}}, "--client-cert CERT.pem --client-key KEY.pem"},
 	} {
 		for kind, req := range map[string]fetch.Request{"object": object, "directory": dir} {
 			t.Run(name+", "+kind, func(t *testing.T) {

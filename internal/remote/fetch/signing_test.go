@@ -67,7 +67,7 @@ func TestS3Signature(t *testing.T) {
 				req.Header.Set("Range", example.byteRange)
 			}
 			b := &s3Bucket{s3Place: s3Place{region: "us-east-1"}}
-			b.who = func(context.Context) (credentials.Value, error) {
+			b.credentials = func(context.Context) (credentials.Value, error) {
 				return credentials.Value{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, nil
 			}
 			must(t, b.sign(t.Context(), req))

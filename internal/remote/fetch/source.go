@@ -14,25 +14,26 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// source is a URL as go-getter takes it apart.
+// source is a parsed URL.
 type source struct {
-	// shown names the URL in messages and in the store, without anything secret.
+	// shown is the URL without secrets, for messages and the store.
 	shown string
-	// getter is the name of the go-getter getter that is responsible.
+	// getter is the name of go-getter's getter for the URL.
 	getter string
-	// url is what that getter is given.
+	// url is the URL that the getter gets.
 	url *url.URL
 }
 
 var fileGetters = []string{"http", "https", "file", "s3", "gcs"}
 
-// parseSource finds out which getter a URL is for, and refuses what is not a single file.
+// parseSource parses the URL of a file. Its errors are of kind [fault.Usage] if the URL cannot be
+// mirrored, as it names a directory.
 func parseSource(raw string) (source, error) {
 	src := source{shown: agent.Redact(raw)}
 	detected, ok := detect(raw)
 	if !ok {
-		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
-			WithHint("relative URLs are resolved against their index before they get here")
+		return src, fault.New(fault.Usage, "it is neither a URL nor a source that go-getter knows").
+			WithHint("write a URL that begins with https://, http:// or file://")
 	}
 	rest, subdir := getter.SourceDirSubdir(detected)
 	var err error
@@ -41,37 +42,37 @@ func parseSource(raw string) (source, error) {
 	}
 	switch u := src.url; {
 	case src.getter == "git" || src.getter == "hg":
-		return src, fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", src.getter).
-			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+		return src, fault.New(fault.Usage, "the URL is a repository (%s), and only single files can be mirrored", src.getter).
+			WithHint("leave the plugin out with --exclude, or ask its publisher for an archive")
 	case !slices.Contains(fileGetters, src.getter):
-		return src, fault.New(fault.Usage, "downloads by %q are not supported", src.getter).
-			WithHint("supported are %s", strings.Join(fileGetters, ", "))
+		return src, fault.New(fault.Usage, "downloads with %q are not supported", src.getter).
+			WithHint("use one of %s", strings.Join(fileGetters, ", "))
 	case strings.HasSuffix(u.Path, "/") || u.Path == "":
-		return src, fault.New(fault.Usage, "it names a directory; the mirror carries single files only").
-			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+		return src, fault.New(fault.Usage, "the URL is a directory, and only single files can be mirrored").
+			WithHint("leave the plugin out with --exclude, or ask its publisher for an archive")
 	case subdir != "":
-		return src, fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
+		return src, fault.New(fault.Unexpected, "the URL has the sub-directory %q", subdir)
 	case u.Query().Has("checksum"):
-		return src, fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
+		return src, fault.New(fault.Unexpected, "the URL has the parameter checksum")
 	case src.isWeb() && u.Host == "":
-		return src, fault.New(fault.Usage, "it has no host")
+		return src, fault.New(fault.Usage, "the URL has no host")
 	}
-	// As go-getter does (client.go, Get): the agent asks for a URL in this form.
+	// As go-getter does (client.go, Get): the agent requests the URL in this form.
 	src.url.RawQuery = src.url.Query().Encode()
 	return src, nil
 }
 
-// splitURL returns the name of the getter that a URL is for, as it names one or by its
-// scheme, and what that getter is given.
+// splitURL returns the name of a URL's getter (the one it forces, or its scheme) and the URL for that
+// getter.
 func splitURL(located string) (kind string, u *url.URL, err error) {
 	kind, rest := agent.SplitGetter(located)
 	if u, err = getterurl.Parse(rest); err != nil {
-		return "", nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+		return "", nil, fault.New(fault.Usage, "the URL is not valid: %w", transfer.WithoutURL(err))
 	}
 	return cmp.Or(kind, u.Scheme), u, nil
 }
 
-// webURL returns the URL of a file or a repository that a web server has, or nil.
+// webURL returns the URL of a file or a git repository on a web server, or nil.
 func webURL(raw string) *url.URL {
 	detected, _ := detect(raw)
 	located, _ := getter.SourceDirSubdir(detected)
@@ -82,10 +83,10 @@ func webURL(raw string) *url.URL {
 	return u
 }
 
-// Canonical returns the URL in whose place one of a proxy is asked: see [transfer.Via].
+// Canonical returns the original URL for one of a --via rule's server: see [transfer.Via.Canonical].
 func (c *Client) Canonical(u *url.URL) *url.URL { return c.cfg.Via.Canonical(u) }
 
-// Instead returns what is asked in the place of a URL, fit to be shown; "" if that is the URL itself.
+// Instead returns the URL that a --via rule requests instead, without secrets; "" if no rule matches.
 func (c *Client) Instead(raw string) string {
 	if u := webURL(raw); u != nil && c.cfg.Via != nil {
 		return c.cfg.Via.Instead(u)
@@ -93,5 +94,5 @@ func (c *Client) Instead(raw string) string {
 	return ""
 }
 
-// isWeb reports whether a web server is asked.
+// isWeb reports whether the source is a web server.
 func (s source) isWeb() bool { return s.getter == "http" || s.getter == "https" }

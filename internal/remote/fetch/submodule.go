@@ -15,17 +15,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Bounds on the repositories within a repository.
+// Limits for submodules.
 const (
 	maxSubmodules     = 100
 	maxSubmoduleDepth = 10
 )
 
-// submodule is a commit of another repository that stands in a tree.
+// submodule is an entry of a tree: a commit of another repository.
 type submodule struct{ path, commit string }
 
-// treeList counts the files of a commit, and notes its submodules (git-ls-tree(1),
-// Output format). It takes no more once it has an error.
+// treeList counts the files of a commit and collects its submodules, from the output of git ls-tree
+// (git-ls-tree(1), Output format). After an error, it stops.
 type treeList struct {
 	left    int
 	record  []byte
@@ -37,7 +37,7 @@ func (l *treeList) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && l.err == nil; {
 		part, after, ended := bytes.Cut(rest, []byte{0})
 		if l.record = append(l.record, part...); len(l.record) > 64<<10 {
-			l.err = fault.New(fault.Integrity, "it has a file with a name that is too long")
+			l.err = fault.New(fault.Integrity, "the repository has a file name that is too long")
 		} else if ended {
 			l.err = l.entry(string(l.record))
 			l.record = l.record[:0]
@@ -54,15 +54,15 @@ func (l *treeList) entry(record string) error {
 	}
 	switch l.left--; {
 	case l.left < 0:
-		return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
+		return fault.New(fault.Integrity, "the repository has more than %d files", maxTreeEntries)
 	case len(l.modules) > maxSubmodules:
-		return fault.New(fault.Integrity, "it has more than %d submodules", maxSubmodules)
+		return fault.New(fault.Integrity, "the repository has more than %d submodules", maxSubmodules)
 	}
 	return nil
 }
 
-// submodules fetches the repositories that belong into a repository, as go-getter
-// has git do (get_git.go, fetchSubmodules), but each with the care of the first.
+// submodules clones the submodules of a repository. go-getter leaves that to git (get_git.go,
+// fetchSubmodules). Here each gets the same checks as the main repository.
 func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, depth int) error {
 	if len(w.tree.modules) == 0 {
 		return nil
@@ -74,13 +74,13 @@ func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, dep
 	for _, m := range w.tree.modules {
 		s := settings[m.path]
 		if s[".update"] == "none" {
-			continue // so says git-submodule(1), update
+			continue // as git-submodule(1) says, update
 		}
 		if g.repositories++; g.repositories > maxSubmodules || depth == maxSubmoduleDepth {
-			return fault.New(fault.Integrity, "it has more than %d submodules, or some in each other more than %d deep", maxSubmodules, maxSubmoduleDepth)
+			return fault.New(fault.Integrity, "the repository has more than %d submodules, or they are nested more than %d deep", maxSubmodules, maxSubmoduleDepth)
 		}
 		if err := g.submodule(ctx, w, m, s[".url"], of, depth); err != nil {
-			return fmt.Errorf("its submodule %q: %w", m.path, err)
+			return fmt.Errorf("submodule %q: %w", m.path, err)
 		}
 	}
 	return nil
@@ -94,7 +94,7 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 	if err != nil {
 		return err
 	}
-	u.RawQuery = url.Values{"ref": {m.commit}, "sshkey": {of.Query().Get("sshkey")}}.Encode() // go-getter gives the key to all
+	u.RawQuery = url.Values{"ref": {m.commit}, "sshkey": {of.Query().Get("sshkey")}}.Encode() // go-getter uses the key for all submodules
 	if err := g.clone(ctx, filepath.Join(w.dir, filepath.FromSlash(m.path)), u, depth+1); err != nil {
 		u.RawQuery = ""
 		name := agent.Redact(u.String())
@@ -106,8 +106,8 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 	return nil
 }
 
-// isWithin wants what was checked out at a path to be a directory, with no link on
-// the way to it, as a file system that ignores case may make one (CVE-2024-32002).
+// isWithin returns an error unless a submodule's path is a directory without links on the way. A file
+// system that ignores case may turn it into a link (CVE-2024-32002).
 func isWithin(dir, name string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -117,23 +117,24 @@ func isWithin(dir, name string) error {
 	for p := path.Clean(name); p != "."; p = path.Dir(p) {
 		fi, err := root.Lstat(filepath.FromSlash(p))
 		if err != nil || !fi.IsDir() {
-			return fault.New(fault.Integrity, "%q is not a directory, as a submodule needs it", p)
+			return fault.New(fault.Integrity, "%q is not a directory", p)
 		}
 	}
 	return nil
 }
 
-// moduleSettings returns what .gitmodules says, by path and suffix (gitmodules(5)).
+// moduleSettings returns the settings in .gitmodules (gitmodules(5)), by the submodule's path and the
+// setting's suffix, such as .url.
 func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]string, error) {
 	const most = 1 << 20
 	out := &tail{most: most + 1}
 	err := w.run(ctx, out, "config", "--no-includes", "--blob", w.commit+":.gitmodules", "--null", "--get-regexp", `^submodule\..*\.(path|url|update)$`)
 	if out.Len() > most {
-		return nil, fault.New(fault.Integrity, "its .gitmodules has more than %d bytes", most)
+		return nil, fault.New(fault.Integrity, "the repository's .gitmodules has more than %d bytes", most)
 	}
 	if err != nil && !transfer.Is[*gitError](err) {
 		return nil, err
-	} // else there is none, or none that git can read: then no submodule has a URL
+	} // a gitError means that there is no .gitmodules, or one that git cannot read: no submodule has a URL
 	byName, byPath := map[string]map[string]string{}, map[string]map[string]string{}
 	for record := range strings.SplitSeq(out.String(), "\x00") {
 		key, value, _ := strings.Cut(record, "\n")
@@ -143,23 +144,23 @@ func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]st
 			byName[name] = map[string]string{}
 		}
 		byName[name][setting] = value
-		if setting == ".path" { // of two with the same path, the later one counts, as to git
+		if setting == ".path" { // if two have the same path, the last one counts, as with git
 			byPath[strings.TrimSuffix(value, "/")] = byName[name]
 		}
 	}
 	return byPath, nil
 }
 
-// moduleURL reads the URL of a submodule, which may be relative to that of the repository
-// (git-submodule(1), add): then host and credentials are the same.
+// moduleURL returns the URL of a submodule. A relative one has the repository's host and credentials
+// (git-submodule(1), add).
 func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 	if raw == "" {
-		return nil, fault.New(fault.Upstream, "its .gitmodules has no URL for it, so that the agent cannot fetch it either").WithHint("tell its publisher")
+		return nil, fault.New(fault.Upstream, "the repository's .gitmodules has no URL for it, so the agent cannot fetch it either").WithHint("report it to the repository's publisher")
 	}
 	if strings.HasPrefix(raw, "./") || strings.HasPrefix(raw, "../") {
 		u := *of
 		if u.Path = relativeTo(of.Path, raw); u.Path == "" {
-			return nil, fault.New(fault.Upstream, "its URL %.200q leads out of the server", raw).WithHint("tell its publisher")
+			return nil, fault.New(fault.Upstream, "its relative URL %.200q has too many ..", raw).WithHint("report it to the repository's publisher")
 		}
 		u.RawPath, u.RawQuery = "", ""
 		return &u, nil
@@ -170,15 +171,16 @@ func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 	}
 	name, rest := agent.SplitGetter(located)
 	u, err := url.Parse(rest)
-	// To git, github.com/… is a directory.
+	// Git takes github.com/… for a directory.
 	scp := name == "git" && u != nil && u.Scheme == "ssh"
 	if err != nil || local || !scp && !strings.Contains(raw, "://") {
-		return nil, fault.New(fault.Usage, "its URL is one of whoever reads it: %s", agent.Redact(raw)).WithHint("tell its publisher")
+		return nil, fault.New(fault.Usage, "its URL is a path on this machine: %s", agent.Redact(raw)).WithHint("report it to the repository's publisher")
 	}
 	return u, nil
 }
 
-// relativeTo applies a relative URL as git does (remote.c, relative_url); or returns "".
+// relativeTo resolves a relative URL as git does (remote.c, relative_url). It returns "" if that has
+// more ".." than base has directories.
 func relativeTo(base, relative string) string {
 	base = strings.TrimSuffix(base, "/")
 	for {

@@ -223,11 +223,11 @@ func TestViaFailures(t *testing.T) {
 		err     string
 		hint    string
 	}{
-		"absent":               {answer: status(404), kind: fault.Upstream, err: "404", hint: "open PROXY/r/x to see what is there; check the rule --via https://left.invalid=PROXY/r: its right side must serve what its left side has"},
+		"absent":               {answer: status(404), kind: fault.Upstream, err: "404", hint: "open PROXY/r/x to see what is there; check the rule --via https://left.invalid=PROXY/r: its right side must serve the files of its left side"},
 		"unknown user":         {answer: status(401), kind: fault.Upstream, err: "401", hint: "machine HOST login USER password PASSWORD"},
 		"web page":             {answer: page, kind: fault.Upstream, err: "web page", hint: "open PROXY/r/x"},
 		"web page for a known": {answer: page, vouched: true, kind: fault.Integrity, err: "a web page", hint: "check the rule --via"},
-		"trouble":              {answer: status(502), kind: fault.Upstream, err: "502", hint: "the server is in trouble"},
+		"trouble":              {answer: status(502), kind: fault.Upstream, err: "502", hint: "run the command again later"},
 	} {
 		proxy := newUpstream(t, nil)
 		proxy.answers = []http.HandlerFunc{test.answer, test.answer, test.answer, test.answer}

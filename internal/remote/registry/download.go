@@ -118,7 +118,7 @@ func (o *opened) Close() error {
 
 func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *transfer.Download {
 	return &transfer.Download{
-		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.Retry, Vouched: true, Expected: b.Size,
+		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.Retry, HasDigest: true, Expected: b.Size,
 		Observer: transfer.Observer{Retrying: func(err error, pause time.Duration) { r.client.Retrying(doing, err, pause) }}.Filled(),
 		CheckTotal: func(size int64) error {
 			if size != b.Size {

@@ -440,7 +440,7 @@ func TestRefused(t *testing.T) {
 		{404, 1, `{"errors":[{"code":"NAME_UNKNOWN","message":"` + strings.Repeat("long ", 1000) + `"}]}`, []string{"NAME_UNKNOWN: long long", "…"}},
 		{413, 1, "<html>", []string{"client_max_body_size"}},
 		{401, 1, `{"errors":[{"code":"UNAUTHORIZED","message":"` + registrytest.Password + ` is wrong"}]}`, []string{"UNAUTHORIZED: redacted is wrong"}},
-		{429, 3, "", []string{"gave up after 3 attempts", "lower --parallel"}},
+		{429, 3, "", []string{"gave up after 3 attempts", "--parallel 1"}},
 		{500, 3, `{"errors":[{"code":"UNKNOWN","message":"disk full"}]}`, []string{"UNKNOWN: disk full", "in trouble"}},
 		{501, 1, "", []string{"501 Not Implemented"}},
 	} {

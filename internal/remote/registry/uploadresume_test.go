@@ -271,7 +271,7 @@ func TestHandshake(t *testing.T) {
 	n, err = registry.ParseRepository(p.Host + "/a")
 	check(t, err)
 	_, err = c.Repository(t.Context(), n, true)
-	checkFails(t, err, fault.Upstream, "wants to be left alone for 1h0m0s")
+	checkFails(t, err, fault.Upstream, "it asks to wait 1h0m0s")
 }
 
 // TestStallOfLargeUpload: nothing is left running, as [tier.RunWaiting] finds out.

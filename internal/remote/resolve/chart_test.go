@@ -156,14 +156,14 @@ func TestHostileChartIndex(t *testing.T) {
 		fmt.Fprintf(keys, "%x,", i)
 	}
 	for name, tt := range map[string]struct{ data, want string }{
-		"empty mappings":       {fill("entries: {botkube: [", "{},", "]}"), "more than the"},
-		"scalars":              {fill("entries: {botkube: [", "a,", "]}"), "more than the"},
-		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "more than the"},
-		"question marks":       {fill("", "?\n", ""), "more than the"},
-		"UTF-16":               {"\xff\xfe" + fill("[\x00", "a\x00,\x00", "]\x00"), "more than the"},
+		"empty mappings":       {fill("entries: {botkube: [", "{},", "]}"), "is larger than"},
+		"scalars":              {fill("entries: {botkube: [", "a,", "]}"), "is larger than"},
+		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "is larger than"},
+		"question marks":       {fill("", "?\n", ""), "is larger than"},
+		"UTF-16":               {"\xff\xfe" + fill("[\x00", "a\x00,\x00", "]\x00"), "is larger than"},
 		"elements that do not": {"entries: {botkube: [" + strings.Repeat("[a],", 50_000) + "]}", "is no mapping"},
 		"many keys":            {"entries: {" + keys.String() + "}", "it has no chart"},
-		"too long":             {fill("entries: {} #", "x", "") + "xx", "it has more than the"},
+		"too long":             {fill("entries: {} #", "x", "") + "xx", "is larger than"},
 		"depth":                {"entries: " + strings.Repeat("[", 20_000), "depth"},
 		"an anchor's name":     {"entries: *" + strings.Repeat("a", 1<<20), "anchor"},
 		"nothing":              {"", "it is empty"},

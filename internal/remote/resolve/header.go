@@ -121,7 +121,7 @@ func (r *Resolver) indexError(repo *repository, err error) error {
 		hint = "check the path"
 	case fetch.IsNotFound(err):
 		hint = "is the URL right, and is there such a version? those of Botkube are at https://github.com/kubeshop/botkube/releases"
-	case !fetch.IsUnwelcome(err, repo.url):
+	case !fetch.IsUnauthorized(err, repo.url):
 		return err
 	case len(repo.Headers) > 0:
 		hint = strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", ") + " was sent, which is not what the host wants: is the value right, and not expired?"

@@ -23,24 +23,25 @@ import (
 // maxPEM bounds, in bytes, a file of certificates or a key.
 const maxPEM = 16 << 20
 
-// Identity says who vouches for servers, and who this side is to them. It works at its zero value:
-// then the system's authorities do, or those of [bringRoots], and this side is nobody.
+// Identity has the files that TLS needs: certificate authorities (CAs) to trust, and a client
+// certificate. The zero value is usable: it trusts the system's CAs, or Mozilla's where the system
+// has none, and sends no client certificate.
 type Identity struct {
-	// CAFiles are PEM files of authorities that are trusted besides the system's.
+	// CAFiles are PEM files with CAs to trust in addition to the system's.
 	CAFiles []string
-	// CertFile and KeyFile are PEM files of a certificate, with those between it
-	// and its authority, and of its private key; or both empty. It is shown to a
-	// server that asks for one, and takes one of its authority (RFC 8446, section
-	// 4.4.2.3): what it says of this side, but not its key.
+	// CertFile and KeyFile are PEM files of the client certificate (with its intermediate
+	// certificates) and of its private key, or both empty. The certificate is sent only to a server
+	// that asks for one and accepts its CA (RFC 8446, section 4.4.2.3).
 	CertFile, KeyFile string
-	// FlagPrefix begins the names of the flags that hints name: "source-" makes
-	// --ca-file --source-ca-file.
+	// FlagPrefix is put before the names of flags in hints: "source-" turns --ca-file into
+	// --source-ca-file.
 	FlagPrefix string
 }
 
 func (id Identity) flag(name string) string { return "--" + id.FlagPrefix + name }
 
-// TLS reads the files.
+// TLS reads the files and returns a configuration for clients. Errors are of kind [fault.Usage] and
+// name the file and the flag.
 func (id Identity) TLS(ctx context.Context) (*tls.Config, error) {
 	bringRoots()
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -67,12 +68,12 @@ func (id Identity) TLS(ctx context.Context) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// addAuthorities adds a file's certificates, all of them: one that is passed over
-// would come back as an authority that nobody knows.
+// addAuthorities adds all certificates of a file, or fails. If it skipped a damaged one, the user
+// would see an unknown authority later.
 func (id Identity) addAuthorities(ctx context.Context, roots *x509.CertPool, file string) error {
 	wrong := func(format string, args ...any) *fault.Error {
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
-			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----", id.flag("ca-file"))
+			WithHint("give %s a PEM file: it begins with -----BEGIN CERTIFICATE-----", id.flag("ca-file"))
 	}
 	data, err := readPEM(ctx, "certificates", file, id.flag("ca-file"))
 	if err != nil {
@@ -86,7 +87,7 @@ func (id Identity) addAuthorities(ctx context.Context, roots *x509.CertPool, fil
 		n++
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return wrong("number %d of them is damaged: %w", n, err)
+			return wrong("certificate number %d is damaged: %w", n, err)
 		}
 		roots.AddCert(cert)
 	}
@@ -96,32 +97,32 @@ func (id Identity) addAuthorities(ctx context.Context, roots *x509.CertPool, fil
 		if convert == "" {
 			return wrong("%s", what)
 		}
-		return wrong("%s", what).WithHint("convert it: "+convert+" -in %s -out ca.pem, and %s ca.pem", file, id.flag("ca-file"))
+		return wrong("%s", what).WithHint("convert it: "+convert+" -in %s -out ca.pem\nthen use %s ca.pem", fault.Quote(file), id.flag("ca-file"))
 	case n < begun:
-		return wrong("one of them is damaged: of %d that begin, %d can be read", begun, n)
+		return wrong("a certificate is damaged: the file has %d, and %d can be read", begun, n)
 	}
 	return nil
 }
 
-// notPEM says what a file without certificates in PEM is, and what converts it, if
-// anything does.
+// notPEM describes a file that has no certificate in PEM, and returns the openssl command that
+// converts it, or "".
 func notPEM(data []byte) (what, convert string) {
 	if _, err := x509.ParseCertificate(data); err == nil { // what Windows exports by default
-		return "there is none in it in PEM, but one in DER", "openssl x509 -inform der"
+		return "the certificate is in DER, not in PEM", "openssl x509 -inform der"
 	}
 	switch block, _ := pem.Decode(data); {
 	case block != nil && block.Type == "PKCS7":
-		return "it is PKCS #7 (.p7b)", "openssl pkcs7 -print_certs"
+		return "the file is PKCS #7 (.p7b)", "openssl pkcs7 -print_certs"
 	case bytes.Contains(data[:min(len(data), 32)], signedData):
-		return "it is PKCS #7 (.p7b), not PEM", "openssl pkcs7 -print_certs -inform der"
+		return "the file is PKCS #7 (.p7b), not PEM", "openssl pkcs7 -print_certs -inform der"
 	case len(data) > 0 && data[0] == derSequence:
-		return "it is no certificate, but perhaps PKCS #12 (.pfx)", "openssl pkcs12 -nokeys"
+		return "the file is not a certificate in PEM, but maybe PKCS #12 (.pfx)", "openssl pkcs12 -nokeys"
 	}
 	switch kind := textfile.Kind(data); kind {
 	case textfile.PlainText, textfile.PEM, textfile.Empty:
-		return "there is none in it", ""
+		return "the file has no certificate", ""
 	default:
-		return "it is " + kind, ""
+		return "the file is " + kind, ""
 	}
 }
 
@@ -132,7 +133,7 @@ func (id Identity) certificate(ctx context.Context) (*tls.Certificate, error) {
 		if id.CertFile == "" {
 			given, missing = keyFlag, certFlag
 		}
-		return nil, fault.New(fault.Usage, "%s is given without %s", given, missing).WithHint("a certificate and its private key go together; both may be in one file, which is then named twice")
+		return nil, fault.New(fault.Usage, "%s is given without %s", given, missing).WithHint("add %s FILE; if one file has both the certificate and the key, name it twice", missing)
 	}
 	certPEM, err := readPEM(ctx, "client certificate", id.CertFile, certFlag)
 	if err != nil {
@@ -146,7 +147,7 @@ func (id Identity) certificate(ctx context.Context) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "the client certificate in %s and the private key in %s cannot be used: %s",
 			id.CertFile, id.KeyFile, strings.TrimPrefix(err.Error(), "tls: ")).
-			WithHint("%s wants the certificate, %s the private key that belongs to it, both in PEM", certFlag, keyFlag)
+			WithHint("give %s the certificate, and %s the private key that belongs to it, both in PEM", certFlag, keyFlag)
 	}
 	return &cert, id.checkTime(cert.Leaf, time.Now())
 }
@@ -156,70 +157,68 @@ func (id Identity) checkTime(cert *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(cert.NotAfter):
 		return fault.New(fault.Usage, "the client certificate in %s expired at %s", id.CertFile, cert.NotAfter.UTC().Format(form)).
-			WithHint("have it renewed, and name the new one; or does this machine's clock tell the wrong time?")
+			WithHint("name a renewed certificate, or check this machine's clock")
 	case now.Before(cert.NotBefore):
 		return fault.New(fault.Usage, "the client certificate in %s is not valid before %s", id.CertFile, cert.NotBefore.UTC().Format(form)).
-			WithHint("does this machine's clock tell the right time?")
+			WithHint("check this machine's clock")
 	}
 	return nil
 }
 
-// CheckKey refuses a private key, read from a file, that needs a password
-// (RFC 1421, section 4.6.1.1, and RFC 7468, section 11), of which crypto/tls says
-// only that it cannot be parsed.
+// CheckKey returns an error of kind [fault.Usage] if data, the PEM content of file, has a private key
+// that needs a password (RFC 1421, section 4.6.1.1, and RFC 7468, section 11). crypto/tls would only
+// say that it cannot parse the key.
 func CheckKey(file string, data []byte) error {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 			return fault.New(fault.Usage, "the private key in %s is encrypted", file).
-				WithHint("openssl pkey -in FILE -out PLAIN decrypts it: keep that file where only you may read it")
+				WithHint("decrypt it: openssl pkey -in %s -out plain.key\nkeep plain.key where only you can read it", fault.Quote(file))
 		}
 	}
 	return nil
 }
 
-// derSequence begins whatever is in DER (X.690): a certificate, a key, PKCS #7 or #12.
+// derSequence is the first byte of every DER file (X.690): a certificate, a key, PKCS #7 or #12.
 const derSequence = 0x30
 
 // signedData is the type of PKCS #7, in DER (RFC 2315, section 14).
 var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
 
-// readPEM reads a file that a flag names, which may be a pipe: <(vault read …).
+// readPEM reads the file that a flag names. It may be a pipe: <(vault read …).
 func readPEM(ctx context.Context, what, file, flag string) ([]byte, error) {
 	data, err := disk.Await(ctx, func() ([]byte, error) { return disk.ReadFile(file, maxPEM) })
 	if err == nil && !(len(data) > 0 && data[0] == derSequence) { // DER is no text
 		data, err = textfile.Decode(data)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the %s in %s: %w", what, file, err).WithHint("%s names a PEM file", flag)
+		return nil, fault.New(fault.Usage, "reading the %s in %s: %w", what, file, err).WithHint("name a PEM file with %s", flag)
 	}
 	return data, nil
 }
 
-// IsTLS reports whether the other side could not prove who it is.
+// IsTLS reports whether the check of the server's certificate failed.
 func IsTLS(err error) bool {
 	return Is[*tls.CertificateVerificationError](err) || IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
 }
 
-// IsNotTLS reports whether the other side does not speak TLS.
+// IsNotTLS reports whether the server does not speak TLS.
 func IsNotTLS(err error) bool {
 	return Is[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// IsUnknownAuthority reports whether nobody who is trusted vouches for the other side.
+// IsUnknownAuthority reports whether no trusted CA signed the server's certificate.
 func IsUnknownAuthority(err error) bool {
 	return Is[x509.UnknownAuthorityError](err) || Is[x509.SystemRootsError](err)
 }
 
-// refusals are the alerts (RFC 8446, section 6.2) by which servers refuse a
-// client's certificate, or that there is none, as crypto/tls words them. Before
-// TLS 1.3, handshake_failure was the usual one.
+// refusals are the alerts (RFC 8446, section 6.2) with which servers refuse a missing or an unwanted
+// client certificate, in the words of crypto/tls. Before TLS 1.3, handshake_failure was the usual one.
 var refusals = []string{
 	"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate",
 	"revoked certificate", "unsupported certificate", "access denied", "handshake failure",
 }
 
-// IsClientRefused reports whether a server wants to know who this side is, and
-// was not told, or does not like it.
+// IsClientRefused reports whether a server refused the client certificate, or that there was none.
 func IsClientRefused(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
 	return ok && e.Op == "remote error" && slices.ContainsFunc(refusals, func(alert string) bool { return e.Err.Error() == "tls: "+alert })

@@ -1,6 +1,5 @@
-// Package transfer is what every transfer over HTTP has in common, whoever is
-// at the other end: how patient it is, how fast, how it is repeated and resumed,
-// and what its failures mean.
+// Package transfer has what all HTTP transfers share: timeouts, a speed limit, retries, resumed
+// downloads, redirects, --via rules, TLS settings, and the errors and hints that users see.
 package transfer
 
 import (
@@ -12,37 +11,37 @@ import (
 	"time"
 )
 
-// Client sends requests, and watches that something moves.
+// Client sends HTTP requests. A request fails if its connection moves no byte for the idle timeout.
 type Client struct {
-	// Via says where redirects lead instead; nil stands for where they say.
+	// Via has the rules that also apply to redirects; nil means none.
 	Via         *Via
 	http        *http.Client
-	who         string
+	server      string
 	idleTimeout time.Duration
 	traffic     *Traffic
 }
 
-// NewClient returns a client. Who is what messages call the other side: "the server". It uses the
-// idle timeout and the traffic of the options.
-func NewClient(transport http.RoundTripper, who string, o Options) *Client {
-	c := &Client{who: who, idleTimeout: o.IdleTimeout, traffic: o.Traffic}
+// NewClient returns a client. Messages call the other side by the name in server, such as "the
+// server" or "the registry". Of the options, it uses IdleTimeout and Traffic.
+func NewClient(transport http.RoundTripper, server string, o Options) *Client {
+	c := &Client{server: server, idleTimeout: o.IdleTimeout, traffic: o.Traffic}
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c
 }
 
-// Response is an answer whose body is read under watch.
+// Response is an answer. Reading its body fails if no byte comes for the idle timeout. The caller
+// must call [Response.Close].
 type Response struct {
 	*http.Response
 	watch   *Watchdog
 	traffic *Traffic
 	ended   func()
-	asked   *url.URL     // that of Response may be a redirect's
-	refusal *StatusError // once [Response.Refusal] was called
+	asked   *url.URL     // the URL before redirects
+	refusal *StatusError // what [Response.Refusal] returned
 }
 
-// Do sends a request and returns the answer, whatever its status. Answering is
-// how long the other side may take to answer once it has the whole request; 0
-// stands for the idle timeout.
+// Do sends a request and returns the answer, whatever its status. Answering is how long the server
+// may take to begin its answer after it has the whole request. It is at least the idle timeout.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
 	r := &Response{watch: NewWatchdog(req.Context(), c.idleTimeout), traffic: c.traffic, ended: c.traffic.Ask(req.URL.Host)}
 	r.watch.answering = max(answering, c.idleTimeout)
@@ -50,7 +49,7 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sentBody{req.Body, r.watch, c.traffic}
 	}
-	// Cookies last for the redirects of one request.
+	// Cookies are kept for the redirects of this request only.
 	once := *c.http
 	var err error
 	if once.Jar, err = cookiejar.New(nil); err != nil {
@@ -73,16 +72,16 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	return r, nil
 }
 
-// FileBody is the body of a request that may lie in a file. A connection without TLS has the system
-// send it from there.
+// FileBody is a request body that may be read from a file. On a connection without TLS, the
+// operating system sends it straight from the file.
 type FileBody interface {
-	// Next returns where the next byte is, or no file.
+	// Next returns the file and the offset of the next byte, or nil if it is in no file.
 	Next() (file *os.File, offset int64)
-	// Sent is told how many bytes were sent from there, and why it were no more.
+	// Sent reports that n bytes were sent from the file. err is why it were fewer, or nil.
 	Sent(n int, err error)
 }
 
-// sentBody tells of every piece of a request's body.
+// sentBody reports each piece of a request's body to the watchdog and to the traffic counter.
 type sentBody struct {
 	io.ReadCloser
 	watch   *Watchdog
@@ -111,9 +110,9 @@ func (b *sentBody) sent(n int, err error) {
 	b.watch.sent()
 }
 
-// Read reads the body. It fails when nothing comes for a while.
+// Read reads the body. It fails with [ErrStalled] if no byte comes for the idle timeout.
 func (r *Response) Read(p []byte) (int, error) {
-	// The time that the caller takes for what it has read does not count.
+	// Only the time inside Read counts, not what the caller does between two calls.
 	r.watch.Wake()
 	n, err := r.Body.Read(p)
 	r.watch.Rest()
@@ -126,11 +125,11 @@ func (r *Response) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maxDrained bounds what is read of a body that nobody wants, in bytes.
+// maxDrained is how many unwanted bytes of a body are read at most before it is closed.
 const maxDrained = 16 << 10
 
-// Close ends the request. What is left of the body is read if it is short and comes
-// within a second, so that the connection can be used again.
+// Close ends the request. It first reads the rest of the body if that is at most 16 KiB and comes
+// within a second: then the connection can be used again.
 func (r *Response) Close() error {
 	if r.ContentLength <= maxDrained && r.watch.ctx.Err() == nil {
 		impatient := time.AfterFunc(time.Second, r.watch.Stop)

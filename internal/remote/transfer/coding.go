@@ -12,10 +12,9 @@ import (
 	"strings"
 )
 
-// compressions are the content codings (RFC 9110, section 8.4.1) that make other
-// bytes of a file, with the extensions of files that are so compressed
-// themselves, for which servers name the coding wrongly. Whatever else servers
-// name, as aws-chunked, binary or utf-8, changes nothing.
+// compressions maps the content codings that change a file's bytes (RFC 9110, section 8.4.1) to the
+// extensions of files that are compressed that way themselves: servers name the coding of such files
+// by mistake. Other values that servers send, such as aws-chunked, binary or utf-8, change no bytes.
 var compressions = map[string][]string{
 	"gzip": {".gz", ".tgz"}, "x-gzip": {".gz", ".tgz"},
 	"bzip2": {".bz2", ".tbz2"}, "x-bzip2": {".bz2", ".tbz2"},
@@ -24,15 +23,15 @@ var compressions = map[string][]string{
 	"br":   {".br"}, "deflate": nil, "compress": {".Z"}, "x-compress": {".Z"},
 }
 
-// Coding is what an answer says of how its body is coded.
+// Coding describes the Content-Encoding of an answer.
 type Coding struct {
-	Named      string // the header field Content-Encoding, fit to be shown; or empty
-	Compressed bool   // the body is not the file: the server compresses it
-	gzip       bool   // the coding is gzip, the only one that is undone
-	packed     bool   // by its name, the file itself has that compression
+	Named      string // the header field Content-Encoding, in printable characters; or empty
+	Compressed bool   // the server compressed the file for this answer
+	gzip       bool   // the coding is gzip, the only one that Decode decompresses
+	packed     bool   // by its extension, the file itself has that compression
 }
 
-// CodingOf reads the header fields of an answer.
+// CodingOf returns the coding of an answer, by its header fields and the file's extension.
 func CodingOf(resp *http.Response) Coding {
 	named := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
 	c := Coding{Named: Printable(named, 60), gzip: strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")}
@@ -60,16 +59,15 @@ func hasExtension(resp *http.Response, extensions []string) bool {
 	return false
 }
 
-// SizeCounts reports whether the length of a body is that of the file.
+// SizeCounts reports whether the Content-Length is the size of the file.
 func (c Coding) SizeCounts() bool { return !c.Compressed && !c.gzip }
 
-// Decode returns the body without the coding gzip, if the server names it, as
-// Go's client does for the agent, whatever it was asked for; a coding of any
-// other name, as x-gzip, is left alone (net/http, Transport.roundTrip). Undone says
-// that there was one to undo.
+// Decode decompresses the body if the server names the coding gzip, as Go's client does for the agent
+// (net/http, Transport.roundTrip). It leaves any other coding, such as x-gzip. Undone reports whether
+// it decompresses.
 //
-// A file that is called .gz, and that what is undone is not, is named wrongly: the
-// agent could not unpack what its client makes of it, but the file is whole.
+// Some servers name the coding gzip for a .gz file that they send as it is. Decode then leaves the
+// body. It tells by the content: decompressed, a .gz file is still gzip.
 func (r *Response) Decode(c Coding) (body io.Reader, undone bool, err error) {
 	if !c.gzip {
 		return r, false, nil
@@ -95,8 +93,8 @@ func (r *Response) Decode(c Coding) (body io.Reader, undone bool, err error) {
 	return zr, err == nil, err
 }
 
-// ContentRange says which bytes of a file an answer has: START-END/TOTAL (RFC 9110,
-// section 14.4). End is the last byte; total is -1 if it is unknown.
+// ContentRange reads a header field Content-Range: bytes START-END/TOTAL (RFC 9110, section 14.4).
+// Start and end are the offsets of the first and the last byte; total is -1 if unknown.
 func ContentRange(h http.Header) (start, end, total int64, ok bool) {
 	s, ok := strings.CutPrefix(h.Get("Content-Range"), "bytes ")
 	if !ok {

@@ -16,33 +16,32 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// StatusError is an answer that is not what was asked for.
+// StatusError is an answer with an HTTP status that means failure.
 type StatusError struct {
 	Code int
 	RateLimit
-	Host  string // answers; a redirect may have led to it
-	Proxy bool   // it is a proxy that refuses to connect
-	Says  string // what the server says for itself, fit to be shown; or empty
+	Host  string // the host that answered, maybe a redirect's target
+	Proxy bool   // a proxy answered, and refused the connection
+	Says  string // the server's own message, in printable characters; or empty
 }
 
-// NewStatusError returns the refusal that an answer is, by its header fields:
-// see [Response.Refusal].
+// NewStatusError returns an answer as an error. It reads the header fields only; [Response.Refusal]
+// also reads the body.
 func NewStatusError(resp *http.Response) *StatusError {
 	return NewRefusal(Printable(resp.Request.URL.Host, maxHost), resp.StatusCode, resp.Header)
 }
 
-// NewRefusal is [NewStatusError] for an answer that a client library has taken
-// apart.
+// NewRefusal is [NewStatusError] for callers that have no [http.Response].
 func NewRefusal(host string, code int, header http.Header) *StatusError {
 	return &StatusError{Code: code, Host: host, RateLimit: newRateLimit(code, header, time.Now())}
 }
 
 func (e *StatusError) Error() string {
-	who := e.Host
+	host := e.Host
 	if e.Proxy {
-		who = "the proxy"
+		host = "the proxy"
 	}
-	s := strings.TrimSpace(fmt.Sprintf("%s answers %d %s", who, e.Code, http.StatusText(e.Code)))
+	s := strings.TrimSpace(fmt.Sprintf("%s answers %d %s", host, e.Code, http.StatusText(e.Code)))
 	if e.Says != "" {
 		s += " (" + e.Says + ")"
 	}
@@ -52,8 +51,7 @@ func (e *StatusError) Error() string {
 	return s
 }
 
-// Transient reports whether the same request may succeed later
-// (RFC 9110, section 15).
+// Transient reports whether the same request may succeed later (RFC 9110, section 15).
 func (e *StatusError) Transient() bool {
 	if e.Reached {
 		return true
@@ -67,11 +65,10 @@ func (e *StatusError) Transient() bool {
 	return e.Code >= 500
 }
 
-// maxHost bounds what is shown of a host's name.
+// maxHost is how many characters of a host name messages show at most.
 const maxHost = 300
 
-// Printable makes what a server says fit to be shown: one line of printable
-// characters, no more than so many.
+// Printable makes untrusted text safe to print: one line of at most that many printable characters.
 func Printable(s string, most int) string {
 	line := []rune(s)
 	if len(line) > most {
@@ -85,12 +82,12 @@ func Printable(s string, most int) string {
 	return strings.TrimSpace(string(line))
 }
 
-// PermanentError is one that no further attempt will cure.
+// PermanentError is an error that is not retried.
 type PermanentError struct{ error }
 
 func (e *PermanentError) Unwrap() error { return e.error }
 
-// Permanent says of an error that no further attempt will cure it.
+// Permanent wraps an error so that it is not retried. It returns nil for nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -98,12 +95,12 @@ func Permanent(err error) error {
 	return &PermanentError{err}
 }
 
-// LocalError is a failure of this machine, as of its disk, not of a server.
+// LocalError is a failure of this machine, such as a full disk. It is not retried.
 type LocalError struct{ error }
 
 func (e *LocalError) Unwrap() error { return e.error }
 
-// Local says of an error that it is this machine's.
+// Local wraps an error as a [LocalError]. It returns nil for nil.
 func Local(err error) error {
 	if err == nil {
 		return nil
@@ -111,21 +108,20 @@ func Local(err error) error {
 	return &LocalError{err}
 }
 
-// Is reports whether an error is, or wraps, one of a type.
+// Is reports whether err's chain has an error of type E.
 func Is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
 
-// IsNoSuchHost reports whether a name does not exist.
+// IsNoSuchHost reports whether DNS has no such host.
 func IsNoSuchHost(err error) bool {
 	e, ok := errors.AsType[*net.DNSError](err)
 	return ok && e.IsNotFound
 }
 
-// Transient reports whether another attempt may succeed. Attempts are those
-// made so far: a name that does not exist is a typing error, unless it existed
-// a moment ago.
+// Transient reports whether another attempt may succeed. Attempts is how many were made so far: a
+// host that does not exist at the first attempt is a typing error, later it is a failure of DNS.
 func Transient(err error, attempts int) bool {
 	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*RedirectError](err) ||
 		IsTLS(err) || IsNotTLS(err) || IsClientRefused(err) || errors.Is(err, ErrProxySetting) {
@@ -137,8 +133,9 @@ func Transient(err error, attempts int) bool {
 	return attempts > 1 || !IsNoSuchHost(err)
 }
 
-// Failure is the error for the user, of the right kind, with the next step: advice
-// tells it after a server's failure, and of what kind that is.
+// Failure returns the error for the user: "DOING: ERR". It keeps the kind and the hint of a
+// [fault.Error]. A [LocalError] gets kind [fault.Unexpected]. For any other error, advice returns the
+// kind and the hint.
 func Failure(doing string, err error, advice func(error) (fault.Kind, string)) error {
 	if Is[*fault.Error](err) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -150,41 +147,42 @@ func Failure(doing string, err error, advice func(error) (fault.Kind, string)) e
 	return fault.New(kind, "%s: %w", doing, err).WithHint("%s", hint)
 }
 
-// ConnectionHint is the next step after a connection failed; empty if something else
-// did. Who is the other side: "server" or "registry". Prefix begins the names of flags.
-func ConnectionHint(err error, who, prefix string) string {
+// ConnectionHint returns the hint for a connection that failed, or "" for any other error. Server is
+// "server" or "registry". Prefix is put before the names of flags: "--" or "--source-".
+func ConnectionHint(err error, server, prefix string) string {
 	switch {
 	case IsUnknownAuthority(err):
 		return HintAuthority(prefix)
 	case IsNotTLS(err):
-		return "the " + who + " does not speak TLS on that port: is it http, or is a proxy needed (HTTPS_PROXY)?"
+		return "the " + server + " does not speak TLS on that port: check the port, and whether the URL is http; if this network needs a proxy, set HTTPS_PROXY"
 	case IsClientRefused(err):
-		return "the " + who + " may want to know who asks: " + prefix + "client-cert and " + prefix + "client-key name a certificate of an authority that it trusts"
+		return "if the " + server + " wants a client certificate, name one that it trusts: " + prefix + "client-cert CERT.pem " + prefix + "client-key KEY.pem"
 	case IsTLS(err):
-		return "is this the host's name as in its certificate, and does this machine's clock tell the right time?"
+		return "check that the host name is the one in the certificate, and that this machine's clock is right"
 	case errors.Is(err, ErrProxySetting):
 		return "correct HTTPS_PROXY or HTTP_PROXY"
 	case IsProxyAway(err):
-		return "that is the proxy that HTTPS_PROXY or HTTP_PROXY names: is it the right one? hosts that need none are named by NO_PROXY"
+		return "check the proxy in HTTPS_PROXY and HTTP_PROXY; list hosts that need no proxy in NO_PROXY"
 	case IsNoSuchHost(err):
 		return HintHost
 	}
 	return ""
 }
 
-// HintAuthority is the next step where nobody who is trusted vouches for a server.
+// HintAuthority returns the hint for a certificate that no trusted CA signed. Prefix is put before
+// the name of the flag: "--" or "--source-".
 func HintAuthority(prefix string) string {
-	return "does a proxy open TLS here, or is the authority a private one? " + prefix + "ca-file names its certificate"
+	return "if a proxy intercepts TLS here, or if the server has a private CA, trust that CA: " + prefix + "ca-file CA.pem"
 }
 
-// Steps that help in more than one place.
+// Hints that several packages use.
 const (
-	HintHost         = "is the host's name spelt right? " + HintProxy
-	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
-	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
+	HintHost         = "check the spelling of the host name; " + HintProxy
+	HintProxy        = "if this network needs a proxy, set HTTPS_PROXY and HTTP_PROXY (exceptions: NO_PROXY)"
+	HintProxyRefuses = "the proxy in HTTPS_PROXY or HTTP_PROXY refuses this connection: put a user and a password into its URL if it wants them, or ask its administrator to allow this host"
 )
 
-// WithoutURL drops the URL, which may hold credentials, from a url.Error.
+// WithoutURL removes the URL, which may hold credentials, from a [url.Error].
 func WithoutURL(err error) error {
 	if e, ok := err.(*url.Error); ok {
 		return WithoutURL(e.Err)
@@ -192,8 +190,7 @@ func WithoutURL(err error) error {
 	return err
 }
 
-// PlainReason returns an error of net/http without what may be secret in it, fit to be
-// shown.
+// PlainReason returns an error of net/http without secrets and in printable characters.
 func PlainReason(err error) error {
 	err = WithoutURL(err)
 	switch {
@@ -201,8 +198,8 @@ func PlainReason(err error) error {
 		return &RedirectError{Reason: "the server redirects to something that is not a URL"}
 	case Is[textproto.ProtocolError](err): // its text quotes header fields
 		return errors.New("the answer is not HTTP")
-	case errors.Is(err, net.ErrClosed): // net/http closes its end after the other side did
-		return errors.New("the other side closed the connection")
+	case errors.Is(err, net.ErrClosed): // net/http closes its end after the server did
+		return errors.New("the server closed the connection")
 	}
 	if text := Printable(agent.RedactURLs(err.Error()), maxReason); text != err.Error() {
 		return &cleanError{text, err}
@@ -210,10 +207,10 @@ func PlainReason(err error) error {
 	return err
 }
 
-// maxReason bounds what is shown of an error, in characters: some quote what a server says.
+// maxReason is how many characters of an error messages show at most: some errors quote the server.
 const maxReason = 500
 
-// cleanError is an error whose text quotes too much.
+// cleanError is an error with a text that is safe to print.
 type cleanError struct {
 	text string
 	err  error

@@ -11,35 +11,35 @@ import (
 	"time"
 )
 
-// Options say how to talk to servers of any kind. They work at their zero value.
+// Options are the settings for requests to servers of any kind. The zero value is usable.
 type Options struct {
-	// UserAgent is the header field's value; empty means botkube-mirror.
+	// UserAgent is the value of the header field User-Agent; empty means botkube-mirror.
 	UserAgent string
-	// TLS, if not nil, says whom to trust, and who this side is: see [Identity].
+	// TLS is the configuration from [Identity.TLS]; nil means Go's default.
 	TLS   *tls.Config
 	Retry Retry
 	// IdleTimeout is how long a connection may move no byte; 0 means [DefaultIdleTimeout].
 	IdleTimeout time.Duration
-	// Limit, if not nil, bounds the speed, together with whatever shares it.
+	// Limit bounds the speed of all connections that share it; nil means no limit.
 	Limit *Limiter
-	// Via says which URLs are asked of another server; nil stands for none.
+	// Via has the rules for requests to another server; nil means none.
 	Via *Via
-	// Traffic, if not nil, records what goes over the network.
+	// Traffic counts bytes and lists hosts for the progress display; nil means no counting.
 	Traffic *Traffic
 }
 
 // DefaultIdleTimeout is how long a connection may move no byte.
 const DefaultIdleTimeout = 30 * time.Second
 
-// Filled returns the options with defaults in the place of what is not set.
+// Filled returns the options with defaults for fields that are not set.
 func (o Options) Filled() Options {
 	o.UserAgent = cmp.Or(o.UserAgent, "botkube-mirror")
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, DefaultIdleTimeout)
 	return o
 }
 
-// Transport returns a transport without a timeout of its own for handshakes, answers and
-// bodies. A [Watchdog] does that better: it knows whether anything moves.
+// Transport returns a new transport. It has no timeouts for handshakes, answers and bodies, because
+// a [Watchdog] ends requests that stall.
 func (o Options) Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy,
@@ -65,7 +65,7 @@ func proxy(req *http.Request) (*url.URL, error) {
 	return u, nil
 }
 
-// proxyAnswer gives the refusal of a proxy its status.
+// proxyAnswer returns a proxy's refusal as a [StatusError].
 func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -75,12 +75,11 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return e
 }
 
-// ErrProxySetting hides the error of net/http, which quotes the proxy's URL
-// with its password.
-var ErrProxySetting = errors.New("the proxy that the environment names is not a URL")
+// ErrProxySetting replaces the error of net/http, which would quote the proxy's URL with its
+// password.
+var ErrProxySetting = errors.New("the proxy in HTTPS_PROXY or HTTP_PROXY is not a URL")
 
-// IsProxyAway reports whether the proxy could not be connected to (net/http,
-// Transport.dialConn).
+// IsProxyAway reports whether the connection to the proxy failed (net/http, Transport.dialConn).
 func IsProxyAway(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
 	return ok && e.Op == "proxyconnect"

@@ -12,38 +12,39 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// Sums hashes what it is written, which does not fail.
+// Sums hashes the bytes that are written to it. Write never fails.
 type Sums interface {
 	io.Writer
 	Reset()
 	SHA256() lock.SHA256
 }
 
-// Partial is a blob in the making that is hashed while it grows, and of which
-// little is lost, whatever happens to the process or to the machine.
+// Partial is a partly downloaded blob. It is hashed while it grows, and checkpoints keep what has
+// come even if the process is killed or the power fails.
 type Partial struct {
 	*store.Ingest
 	sums Sums
-	// secured is what a checkpoint vouches for, written what the disk was told to write.
+	// secured is how many bytes the last checkpoint covers. Written is how many bytes the system was
+	// told to write to the disk.
 	secured, written int64
-	// at is when it was secured.
+	// at is the time of the last checkpoint.
 	at time.Time
 }
 
-// NewPartial returns the partial blob that an ingest holds. What is there
-// already counts once [Partial.Recover] was called.
+// NewPartial returns the partial blob of an ingest. Call [Partial.Recover] before you rely on bytes
+// from an earlier run.
 func NewPartial(in *store.Ingest, sums Sums) *Partial { return &Partial{Ingest: in, sums: sums} }
 
 const (
-	// A checkpoint comes after so many bytes, or after fewer when they are
-	// slow. With the piece that passes it, it is less than 1 MiB that a
-	// process that is killed has received in vain.
+	// A checkpoint is written every markBytes, or every markTime if at least markFewBytes came. A
+	// process that is killed loses less than 1 MiB.
 	markBytes     = 512 << 10
 	markFewBytes  = 64 << 10
 	markTime      = 2 * time.Second
 	writtenAtOnce = 8 << 20
 )
 
+// Add appends data, and now and then writes a checkpoint.
 func (p *Partial) Add(data []byte) error {
 	if _, err := p.Write(data); err != nil {
 		return Local(err)
@@ -52,8 +53,8 @@ func (p *Partial) Add(data []byte) error {
 	return p.keepUp()
 }
 
-// keepUp secures, now and then, what has come, and has the disk begin to write
-// it, so that the end need not wait for everything.
+// keepUp writes a checkpoint if one is due. It also tells the system to begin writing to the disk,
+// so that the final sync has less to do.
 func (p *Partial) keepUp() error {
 	size := p.Size()
 	if n := size - p.written; n >= writtenAtOnce {
@@ -70,7 +71,7 @@ func (p *Partial) keepUp() error {
 	return nil
 }
 
-// Secure vouches for what is there.
+// Secure writes a checkpoint for all bytes so far.
 func (p *Partial) Secure() error {
 	if p.Size() <= p.secured {
 		return nil
@@ -79,25 +80,25 @@ func (p *Partial) Secure() error {
 	return Local(p.SetCheckpoint(p.sums.SHA256()))
 }
 
-// Restart throws away what is there.
+// Restart discards all bytes.
 func (p *Partial) Restart() error {
 	p.sums.Reset()
 	p.secured, p.written, p.at = 0, 0, time.Time{}
 	return Local(p.Truncate(0))
 }
 
-// Recover makes sure of what an earlier run left: it keeps, of most bytes, what
-// is good. Vouched says that a digest of the whole will tell right from wrong.
+// Recover checks the bytes that an earlier run left, discards the bad ones, and returns how many it
+// kept: at most most. HasDigest says that the caller will check a digest of the whole file.
 //
-// A power cut may leave a file of the right size with bytes missing in the
-// middle, or at its end. So only what checkpoints vouch for is kept, unless
-// there are none at all and a digest will tell: that costs a download at worst.
-func (p *Partial) Recover(ctx context.Context, vouched bool, most int64) (kept int64, err error) {
+// After a power cut, a file may have the right size and lack bytes in the middle or at the end. So
+// only bytes that a checkpoint covers are kept. If there is no checkpoint but a digest, all are kept:
+// at worst, the digest does not match and the file is downloaded again.
+func (p *Partial) Recover(ctx context.Context, hasDigest bool, most int64) (kept int64, err error) {
 	points := p.Checkpoints()
 	keep := p.Size()
 	if len(points) > 0 {
 		keep = points[len(points)-1].Size
-	} else if !vouched {
+	} else if !hasDigest {
 		keep = 0
 	}
 	keep = min(keep, most)
@@ -107,14 +108,14 @@ func (p *Partial) Recover(ctx context.Context, vouched bool, most int64) (kept i
 		_, err = p.rehash(ctx, nil, keep)
 	}
 	if err != nil {
-		return 0, Local(fmt.Errorf("reading what an earlier run left: %w", err))
+		return 0, Local(fmt.Errorf("reading the partial file of an earlier run: %w", err))
 	}
 	p.secured, p.written = keep, keep
 	return keep, Local(p.Truncate(keep))
 }
 
-// rehash brings the sums to the first size bytes of what is there. It returns
-// less, with the sums undefined, if it finds that only so much is good.
+// rehash hashes the first size bytes. It returns fewer, with the sums undefined, if the bytes after
+// that do not match their checkpoint.
 func (p *Partial) rehash(ctx context.Context, points []store.Checkpoint, size int64) (good int64, err error) {
 	p.sums.Reset()
 	at := int64(0)

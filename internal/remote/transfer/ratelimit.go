@@ -13,54 +13,54 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// RateLimit is how long a server asks to be left alone.
+// RateLimit is the rate limit that an answer reports.
 type RateLimit struct {
-	Reached    bool          // the server gives nothing because it was asked too often
-	RetryAfter time.Duration // how long it asks to be left alone; 0 if it says nothing
-	Until      time.Time     // when that ends, by this machine's clock; zero if it says nothing
-	declined   bool          // that is longer than this side waits
-	quiet      bool          // the server counts the questions that it does not answer, too
+	Reached    bool          // the server refuses because it got too many requests
+	RetryAfter time.Duration // how long to wait; 0 if the server does not say
+	Until      time.Time     // when the wait ends, by this machine's clock; zero if unknown
+	declined   bool          // RetryAfter is longer than --max-wait
+	quiet      bool          // the server counts refused requests, too
 }
 
-// String says what there is to say of a limit that was reached.
+// String describes a limit that was reached.
 func (l RateLimit) String() string {
 	if l.Until.IsZero() {
 		return "rate limit"
 	}
-	return "rate limit, which ends at " + clock(l.Until)
+	return "rate limit until " + clock(l.Until)
 }
 
-// clock is a time as messages have it, never before the time that is meant.
+// clock formats a time for messages, rounded up to a second.
 func clock(t time.Time) string {
 	return t.Add(time.Second - 1).UTC().Truncate(time.Second).Format("2006-01-02 15:04:05 UTC")
 }
 
-// Hint is the next step for whoever was asked to leave a server alone; or empty.
+// Hint returns the next step after a limit was reached, or "".
 func (l RateLimit) Hint() string {
 	switch {
 	case l.declined:
 		minutes := l.RetryAfter/time.Minute + 1
-		return fmt.Sprintf("run it again after %s, or have it wait until then: --max-wait %dm", clock(l.Until), minutes)
+		return fmt.Sprintf("run the command again after %s, or let it wait until then: --max-wait %dm", clock(l.Until), minutes)
 	case l.Reached && !l.Until.IsZero():
-		return fmt.Sprintf("run it again after %s; a lower --parallel asks less often", clock(l.Until))
+		return fmt.Sprintf("run the command again after %s, and send fewer requests at a time: --parallel 1", clock(l.Until))
 	case l.Reached:
-		return "the server limits how often it is asked: wait, lower --parallel, and run it again"
+		return "wait some minutes, then run the command again; send fewer requests at a time: --parallel 1"
 	}
 	return ""
 }
 
-// newRateLimit reads the header fields of a refusal. Times count from those of
-// the server's own clock, if it tells: this machine's may be wrong.
+// newRateLimit reads the header fields of a refusal. Times are relative to the server's clock if the
+// answer has a date, because this machine's clock may be wrong.
 //
-// A 403 is a limit if it asks for a pause, or says that nothing is left, as
-// GitHub's does (docs.github.com, Rate limits for the REST API).
+// A 403 is a rate limit if it asks for a pause, or says that no requests remain, as GitHub does
+// (docs.github.com, Rate limits for the REST API).
 func newRateLimit(code int, h http.Header, now time.Time) RateLimit {
-	theirs := now
+	serverNow := now
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		theirs = date
+		serverNow = date
 	}
 	left, counted := remaining(h)
-	wait := cmp.Or(retryAfter(h.Get("Retry-After"), theirs), retryAfter(h.Get("X-Retry-After"), theirs))
+	wait := cmp.Or(retryAfter(h.Get("Retry-After"), serverNow), retryAfter(h.Get("X-Retry-After"), serverNow))
 	l := RateLimit{Reached: code == http.StatusTooManyRequests}
 	if code == http.StatusForbidden || code == http.StatusServiceUnavailable {
 		l.Reached = counted && left <= 0
@@ -68,9 +68,9 @@ func newRateLimit(code int, h http.Header, now time.Time) RateLimit {
 	if code == http.StatusForbidden {
 		l.Reached = l.Reached || wait > 0
 	}
-	// Of a limit that is not the one that was reached, the reset says nothing.
+	// If requests remain, the reset time is that of another limit.
 	if wait == 0 && l.Reached && (!counted || left <= 0) {
-		wait = reset(h, theirs)
+		wait = reset(h, serverNow)
 	}
 	if wait > 0 {
 		l.RetryAfter, l.Until = wait, now.Add(wait)
@@ -78,11 +78,11 @@ func newRateLimit(code int, h http.Header, now time.Time) RateLimit {
 	return l
 }
 
-// maxRefusal bounds what is read of a refusal.
+// maxRefusal is how many bytes of a refusal's body are read at most.
 const maxRefusal = 4 << 10
 
-// Refusal returns the refusal that an answer is. It reads the beginning of the body,
-// when it is first called.
+// Refusal returns the answer as an error. The first call reads up to 4 KiB of the body of a 403 or
+// 503.
 func (r *Response) Refusal() *StatusError {
 	if r.refusal != nil {
 		return r.refusal
@@ -97,13 +97,12 @@ func (r *Response) Refusal() *StatusError {
 	return e
 }
 
-// limitWords are those by which servers tell of a rate limit: GitHub's second
-// one, which may come without header fields, and the codes of object stores,
-// of Google's APIs and of registries.
+// limitWords are words with which servers report a rate limit: GitHub's secondary limit, which may
+// come without header fields, and the error codes of object stores, Google's APIs and registries.
 var limitWords = lazyregexp.New(`(?i)rate ?limit|slow ?down|too ?many ?requests|throttl`)
 
-// Told takes from the body of a refusal whether it is a rate limit. A page for
-// people may say anything.
+// Told reads from the body of a refusal whether it is a rate limit. It ignores web pages, which may
+// have any text.
 func (e *StatusError) Told(contentType, body string) {
 	limits := e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable
 	if limits && !strings.HasPrefix(contentType, "text/html") && limitWords.MatchString(body) {
@@ -112,8 +111,8 @@ func (e *StatusError) Told(contentType, body string) {
 	}
 }
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3): seconds or a
-// date. Docker Hub, for one, gives Unix time.
+// retryAfter reads a Retry-After header field: seconds or a date (RFC 9110, section 10.2.3). Docker
+// Hub sends Unix time.
 func retryAfter(value string, now time.Time) time.Duration {
 	if at, err := http.ParseTime(value); err == nil {
 		return max(at.Sub(now), 0)
@@ -121,7 +120,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return seconds(value, now)
 }
 
-// remaining returns how many more requests a server would take, if it says so.
+// remaining returns how many requests remain, if the server says so.
 func remaining(h http.Header) (n int64, ok bool) {
 	for _, name := range []string{"X-RateLimit-Remaining", "RateLimit-Remaining", "X-Rate-Limit-Remaining"} {
 		if n, err := strconv.ParseInt(item(h.Get(name)), 10, 64); err == nil {
@@ -135,8 +134,7 @@ func remaining(h http.Header) (n int64, ok bool) {
 	return 0, false
 }
 
-// reset returns how long it takes until a limit starts anew; 0 if the server
-// does not say.
+// reset returns the time until the limit resets; 0 if the server does not say.
 func reset(h http.Header, now time.Time) time.Duration {
 	for _, name := range []string{"X-RateLimit-Reset", "RateLimit-Reset", "X-Rate-Limit-Reset", "RateLimit-ResetTime"} {
 		if wait := retryAfter(item(h.Get(name)), now); wait > 0 {
@@ -156,15 +154,15 @@ var (
 	draftReset     = lazyregexp.New(`(?:\breset|;\s*t)\s*=\s*(\d+)`)
 )
 
-// item drops the parameters of a field: "0;w=21600".
+// item removes the parameters of a header field: "0;w=21600" becomes "0".
 func item(value string) string {
 	value, _, _ = strings.Cut(value, ";")
 	return strings.TrimSpace(value)
 }
 
 const (
-	// firstUnixTime is a number of seconds that nobody waits: it is a time,
-	// of 2001 or later.
+	// firstUnixTime is the smallest number that is read as Unix time: a time in 2001. Smaller numbers
+	// are seconds to wait.
 	firstUnixTime = 1e9
 	firstUnixMS   = 1e12
 	// maxSeconds is 30 years.

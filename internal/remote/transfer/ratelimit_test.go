@@ -126,17 +126,17 @@ func TestLimitSaysWhenItEnds(t *testing.T) {
 	t.Parallel()
 	e := NewRefusal("api.example", 403, fields("Retry-After", "3600"))
 	e.RateLimit = newRateLimit(403, fields("Retry-After", "3600"), noon.Add(time.Millisecond))
-	if want := "api.example answers 403 Forbidden: rate limit, which ends at 2024-01-02 13:00:01 UTC"; e.Error() != want {
+	if want := "api.example answers 403 Forbidden: rate limit until 2024-01-02 13:00:01 UTC"; e.Error() != want {
 		t.Error(e)
 	}
-	if hint := e.Hint(); !strings.HasPrefix(hint, "run it again after 2024-01-02 13:00:01 UTC") || strings.Contains(hint, "--max-wait") {
+	if hint := e.Hint(); !strings.HasPrefix(hint, "run the command again after 2024-01-02 13:00:01 UTC") || strings.Contains(hint, "--max-wait") {
 		t.Error(hint)
 	}
 	_, err := pauses(t, Retry{}, nil, func(int) error { return e })
-	if err == nil || !strings.Contains(err.Error(), "wants to be left alone for 1h0m0s") || Transient(err, 1) {
+	if err == nil || !strings.Contains(err.Error(), "it asks to wait 1h0m0s") || Transient(err, 1) {
 		t.Error(err)
 	}
-	if want := "run it again after 2024-01-02 13:00:01 UTC, or have it wait until then: --max-wait 61m"; e.Hint() != want {
+	if want := "run the command again after 2024-01-02 13:00:01 UTC, or let it wait until then: --max-wait 61m"; e.Hint() != want {
 		t.Error(e.Hint())
 	}
 }

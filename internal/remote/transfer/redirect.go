@@ -11,32 +11,31 @@ import (
 
 const maxRedirects = 10
 
-// checkRedirect follows at most ten redirects, never from https to http, and
-// takes nothing but harmless header fields to another host, or back from one. net/http strips
-// only the fields that it knows, and only across domains, not ports; and its
-// Referer holds the query of the URL before.
+// checkRedirect allows at most ten redirects, and none from https to http. It sends only harmless
+// header fields to another host, or back from one. net/http removes only fields that it knows, and
+// not if only the port differs. Its Referer would have the query of the URL before.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	last, host := via[len(via)-1].URL, Printable(req.URL.Host, maxHost)
 	refuse := func(format string, args ...any) error {
-		return &RedirectError{Reason: c.who + " redirects " + fmt.Sprintf(format, args...)}
+		return &RedirectError{Reason: c.server + " redirects " + fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
 		return refuse("to a URL of the form %.20s:", req.URL.Scheme)
 	case last.Scheme == "https" && req.URL.Scheme == "http":
-		return &RedirectError{Reason: fmt.Sprintf("%s redirects from https to plain http, at %s", c.who, host), InClear: true}
+		return &RedirectError{Reason: fmt.Sprintf("%s redirects from https to plain http, at %s", c.server, host), InClear: true}
 	case len(via) > maxRedirects:
 		return refuse("more than %d times", maxRedirects)
 	}
-	req.URL = c.Via.redirect(req.URL) // over http, if a rule says so: that is the user's word
+	req.URL = c.Via.redirect(req.URL) // a rule of the user's may use http
 	for _, before := range via {
-		// With a cookie that it was just given, the same request is another one.
+		// If the answer set a cookie, the same URL may give another answer.
 		if before.URL.String() == req.URL.String() && len(req.Response.Cookies()) == 0 {
 			return refuse("in a circle, at %s", host)
 		}
 	}
 	req.Header.Del("Referer")
-	// Whoever sent us away may name any path of the first host, too.
+	// A foreign host may redirect back to any path of the first host.
 	astray := slices.ContainsFunc(via, func(r *http.Request) bool { return !sameOrigin(via[0].URL, r.URL) })
 	if astray || !sameOrigin(via[0].URL, req.URL) {
 		for name := range req.Header {
@@ -62,13 +61,13 @@ func sameOrigin(a, b *url.URL) bool {
 // RedirectError is a redirect that is not followed.
 type RedirectError struct {
 	Reason string
-	// InClear says that it leads to plain http.
+	// InClear is true if the redirect leads from https to plain http.
 	InClear bool
 }
 
 func (e *RedirectError) Error() string { return e.Reason }
 
-// failedAt returns the URL, perhaps a redirect's, at which a request failed; or nil.
+// failedAt returns the URL at which a request failed, maybe a redirect's target; or nil.
 func failedAt(err error) *url.URL {
 	e, ok := errors.AsType[*url.Error](err)
 	if !ok {
@@ -78,7 +77,7 @@ func failedAt(err error) *url.URL {
 	return at
 }
 
-// redirected says of a failure at another host than that which was asked which one it is.
+// redirected adds the host's name to an error that comes from a redirect's target.
 func redirected(asked, at *url.URL, err error) error {
 	if at == nil || asked.Host == at.Host || Is[*RedirectError](err) || Is[*StatusError](err) {
 		return err
@@ -86,14 +85,14 @@ func redirected(asked, at *url.URL, err error) error {
 	return &RedirectedError{at.Host, err}
 }
 
-// RedirectedError is a failure at another host than that which was asked, which led there.
+// RedirectedError is an error at a redirect's target. Host is the target's host.
 type RedirectedError struct {
 	Host string
 	Err  error
 }
 
 func (e *RedirectedError) Error() string {
-	return fmt.Sprintf("at %s, to which it leads: %s", Printable(e.Host, maxHost), e.Err)
+	return fmt.Sprintf("redirected to %s: %s", Printable(e.Host, maxHost), e.Err)
 }
 
 func (e *RedirectedError) Unwrap() error { return e.Err }

@@ -12,57 +12,56 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Source is a web server, a registry, an object store or a disk with one file on it.
+// Source gives one file: from a web server, a registry, an object store or a disk.
 type Source interface {
-	// Open asks for the file from an offset on. Of says which version of the file
-	// the bytes before the offset are from. If that version is gone, or the source
-	// has no such part of it, the error is a [ChangedError].
+	// Open returns the file's bytes from an offset on. Of is the version of the file that the bytes
+	// before the offset came from. If that version is gone, or if the source cannot send that part,
+	// the error is a [ChangedError].
 	Open(ctx context.Context, offset int64, of store.Origin) (*Part, error)
 }
 
 // Part is the answer of a [Source].
 type Part struct {
 	io.ReadCloser
-	// Start is the offset of the first byte: the one that was asked for, or less.
+	// Start is the offset of the first byte: the requested offset, or less.
 	Start int64
-	// End is the offset after the last byte, Total the size of the file; -1 if the
-	// source does not say.
+	// End is the offset after the last byte, and Total the size of the file, both in bytes; -1 if
+	// unknown.
 	End, Total int64
-	// Origin describes the version of the file. It counts if the part is the whole.
+	// Origin is the version of the file. It is set only if Start is 0.
 	Origin store.Origin
-	// Void says why the bytes before the offset are of no use; empty if they are.
+	// Void is why the bytes before the requested offset must be discarded; empty if they are good.
 	Void string
 }
 
-// ChangedError is that a source does not have the rest of what is there.
+// ChangedError means that the source cannot continue the file: it changed, or the source sends no
+// part of it.
 type ChangedError struct{ Reason string }
 
 func (e *ChangedError) Error() string { return e.Reason }
 
-// Sink takes the bytes of a file in their order.
+// Sink stores the bytes of a file in order.
 type Sink interface {
-	Size() int64 // how many bytes are there
+	Size() int64 // number of bytes so far
 	Add(p []byte) error
-	Secure() error        // has a later run find what is there
-	Restart() error       // throws away what is there
-	Origin() store.Origin // of which version of the file the bytes are
+	Secure() error        // keeps the bytes so far for a later run
+	Restart() error       // discards all bytes
+	Origin() store.Origin // the version of the file that the bytes came from
 	SetOrigin(o store.Origin) error
 }
 
-// Observer is told how a download goes. It has no influence, may be zero, and
-// is called from one goroutine at a time. URLs in what it is given carry no
-// credentials.
+// Observer has functions that are called while a download runs, one at a time. Each may be nil. URLs
+// that they get have no credentials.
 type Observer struct {
-	Waiting   func()                               // another run, or another part of this one, is downloading the same file
-	Started   func(total int64)                    // content begins to flow, of so many bytes or -1; again after Restarted
-	Resumed   func(offset int64)                   // the bytes before offset are here; what is Received follows them
-	Received  func(n int)                          // n more bytes
-	Retrying  func(err error, pause time.Duration) // an attempt failed; the next follows after a pause
-	Restarted func(reason string)                  // what was received is void; the count begins at zero
+	Waiting   func()                               // another process or goroutine is downloading the same file
+	Started   func(total int64)                    // content begins: total bytes, or -1 if unknown; again after Restarted
+	Resumed   func(offset int64)                   // the bytes before offset are stored; Received counts from there
+	Received  func(n int)                          // n more bytes came
+	Retrying  func(err error, pause time.Duration) // an attempt failed; the next follows after the pause
+	Restarted func(reason string)                  // all bytes were discarded; counting begins at zero
 }
 
-// Filled returns the observer with functions that do nothing in the place of those
-// that are nil.
+// Filled returns the observer with functions that do nothing for those that are nil.
 func (o Observer) Filled() Observer {
 	if o.Waiting == nil {
 		o.Waiting = func() {}
@@ -85,62 +84,62 @@ func (o Observer) Filled() Observer {
 	return o
 }
 
-// Download brings a file from a source to a sink, over as many connections as it
-// takes. After a failure, only what is missing is asked for.
+// Download copies a file from a source to a sink. After a failed connection, it asks for the missing
+// bytes only.
 type Download struct {
 	Sink
 	Source Source
 	Retry  Retry
-	// Observer has all functions: see [Observer.Filled].
+	// Observer must have all functions: see [Observer.Filled].
 	Observer Observer
-	// Vouched says that a digest of the whole will tell right from wrong.
-	Vouched bool
-	// Expected is the size in bytes that the whole must have; -1 if it is unknown.
+	// HasDigest says that the caller knows a digest of the whole file and will check it.
+	HasDigest bool
+	// Expected is the expected size in bytes; -1 if unknown.
 	Expected int64
-	// CheckTotal refuses the size of the whole before its bytes flow, CheckSize as
-	// many bytes as came so far.
+	// CheckTotal may refuse the size that the source announces, and CheckSize the number of bytes
+	// that have come. Both get bytes; -1 means unknown.
 	CheckTotal, CheckSize func(size int64) error
 
-	Transferred int64 // how many bytes came, those that were thrown away included
-	Resumed     int64 // how many bytes an earlier run had left, and were kept
+	Transferred int64 // bytes that came, with those that were discarded
+	Resumed     int64 // bytes of an earlier run that were kept
 
-	high  int64 // how many bytes there ever were
+	high  int64 // the largest Size so far, also before restarts
 	begun bool
 }
 
-// Recover makes sure of what an earlier run left: see [Partial.Recover].
+// Recover checks the bytes that an earlier run left: see [Partial.Recover].
 func (d *Download) Recover(ctx context.Context, p *Partial) error {
 	size := d.Size()
 	if size == 0 {
 		return nil
 	}
-	// If all of a file is there, its last byte is asked for again: a server that is
-	// asked for what follows can only answer 416. A digest needs no answer.
+	// If the whole file is here, its last byte is requested again: to a request for the bytes after
+	// it, a server can only answer 416. With a digest, no request is needed.
 	most := size
 	if total := d.Origin().Total; total > 0 {
 		most = min(most, total-1)
 	}
-	if d.Vouched && d.Expected >= 0 {
+	if d.HasDigest && d.Expected >= 0 {
 		most = min(size, d.Expected)
 	}
-	keep, err := p.Recover(ctx, d.Vouched, most)
+	keep, err := p.Recover(ctx, d.HasDigest, most)
 	if err != nil {
 		return err
 	}
 	if keep == 0 {
-		return d.Void(fmt.Sprintf("the %d bytes that an earlier run left cannot be relied on", size))
+		return d.Void(fmt.Sprintf("the %d bytes of an earlier run may be damaged", size))
 	}
 	d.Resumed = keep
 	return nil
 }
 
-// Run goes on with what is there.
+// Run downloads the rest of the file. It retries as [Retry] says.
 func (d *Download) Run(ctx context.Context) error {
 	d.high = d.Size()
 	return d.Retry.Do(ctx, d.Observer.Retrying, func() int64 { return d.high }, func() error { return d.attempt(ctx) })
 }
 
-// Void throws away what is there.
+// Void discards all bytes, and reports why.
 func (d *Download) Void(reason string) error {
 	d.Observer.Restarted(reason)
 	d.begun, d.Resumed = false, 0
@@ -148,7 +147,7 @@ func (d *Download) Void(reason string) error {
 }
 
 func (d *Download) attempt(ctx context.Context) error {
-	if size := d.Size(); d.Vouched && size > 0 && size == d.Expected {
+	if size := d.Size(); d.HasDigest && size > 0 && size == d.Expected {
 		return nil
 	}
 	part, err := d.open(ctx)
@@ -162,16 +161,15 @@ func (d *Download) attempt(ctx context.Context) error {
 	return d.receive(part)
 }
 
-// open asks for what is missing, or for the whole if what is there is of no use. The
-// second request is never for a part, so there is no third.
+// open requests the missing bytes, or the whole file if it cannot be resumed.
 func (d *Download) open(ctx context.Context) (*Part, error) {
 	offset, of, reason := d.Size(), d.Origin(), ""
 	switch {
 	case offset == 0:
 	case of.Decoded:
 		reason = "the server compresses the file"
-	case of.Validator == "" && !d.Vouched:
-		reason = "the server gives nothing to tell one version of the file from another by"
+	case of.Validator == "" && !d.HasDigest:
+		reason = "the server sends no ETag or date that tells whether the file has changed"
 	}
 	if reason == "" {
 		part, err := d.Source.Open(ctx, offset, of)
@@ -234,7 +232,7 @@ func (d *Download) receive(part *Part) error {
 	return errors.Join(err, d.Secure())
 }
 
-// take adds bytes to what is there, which must not become more than limit.
+// take adds bytes. The file must not become larger than limit, unless that is negative.
 func (d *Download) take(p []byte, limit int64) error {
 	size := d.Size() + int64(len(p))
 	if err := d.CheckSize(size); err != nil {
@@ -251,7 +249,8 @@ func (d *Download) take(p []byte, limit int64) error {
 	return nil
 }
 
-// TruncatedError is content that ends too early. Total is -1 if it is unknown.
+// TruncatedError means that the connection ended after Size bytes, before the end of the file. Total
+// is the file's size in bytes, or -1 if unknown.
 type TruncatedError struct{ Size, Total int64 }
 
 func (e *TruncatedError) Error() string {
@@ -261,10 +260,10 @@ func (e *TruncatedError) Error() string {
 	return fmt.Sprintf("the connection ended after %d of %d bytes", e.Size, e.Total)
 }
 
-// Stream is a [Sink] that keeps nothing for a later run.
+// Stream is a [Sink] that writes to To and keeps nothing for a later run.
 type Stream struct {
 	To io.Writer
-	// Rewind has To begin anew; nil if it cannot.
+	// Rewind sets To back to its beginning; nil if To cannot go back.
 	Rewind func() error
 
 	size   int64
@@ -286,7 +285,7 @@ func (s *Stream) Restart() error {
 		return nil
 	}
 	if s.Rewind == nil {
-		return Permanent(errors.New("what was read already cannot be taken back"))
+		return Permanent(errors.New("the download cannot start again: the bytes so far were passed on"))
 	}
 	s.size = 0
 	return Local(s.Rewind())

@@ -10,35 +10,34 @@ import (
 )
 
 const (
-	// DefaultRetries is how often in a row an attempt may fail. The pauses
-	// between take one to two minutes: a server that restarts is back by then.
+	// DefaultRetries is how many attempts in a row may fail before the last one. The pauses between
+	// them add up to one to two minutes: enough for a server to restart.
 	DefaultRetries = 9
-	// DefaultMaxWait is how long a server may ask to be left alone.
+	// DefaultMaxWait is the longest pause that a server may ask for.
 	DefaultMaxWait = 5 * time.Minute
-	// maxAttempts bounds all attempts, those that brought something included.
+	// maxAttempts is the number of all attempts, with those that made progress.
 	maxAttempts = 1000
-	// progressBytes is what an attempt must bring not to count as failed: a
+	// progressBytes is how many bytes an attempt must bring so that it does not count as failed. A
 	// line that drops every few megabytes still gets a file across.
 	progressBytes = 256 << 10
 )
 
-// Retry says how attempts are repeated.
+// Retry says how often and after which pauses an attempt is repeated. The zero value is usable.
 type Retry struct {
-	// Limit is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means [DefaultRetries], a negative number none.
+	// Limit is how many retries in a row may fail without progress; 0 means [DefaultRetries], a
+	// negative number no retries.
 	Limit int
-	// Backoff is the first pause before an attempt is repeated, which doubles
-	// up to 60 times itself; 0 means 500 ms.
+	// Backoff is the first pause; 0 means 500 ms. Each pause is twice as long as the one before, up
+	// to 60 times Backoff.
 	Backoff time.Duration
-	// MaxWait is how long a server may ask to be left alone; 0 means
-	// [DefaultMaxWait]. One that asks for more is left alone for good.
+	// MaxWait is the longest pause that a server may ask for; 0 means [DefaultMaxWait]. If it asks
+	// for more, there is no further attempt.
 	MaxWait time.Duration
 }
 
-// Do calls try until it succeeds, or fails for good. Reached returns how far
-// things have come, in bytes; nil stands for all or nothing. Tell, if not nil,
-// is told of failures, with how long attempts will go on, and of the pause that
-// follows.
+// Do calls try until it succeeds or fails with an error that is not [Transient]. Reached returns the
+// progress in bytes; nil means that an attempt has no partial progress. Tell, if not nil, gets each
+// failure, with how long attempts will continue, and the pause that follows.
 func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration), reached func() int64, try func() error) error {
 	if reached == nil {
 		reached = func() int64 { return 0 }
@@ -66,7 +65,7 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 		}
 		if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > cmp.Or(r.MaxWait, DefaultMaxWait) {
 			e.declined = true
-			return Permanent(fmt.Errorf("%w, and wants to be left alone for %s", err, e.RetryAfter.Round(time.Second)))
+			return Permanent(fmt.Errorf("%w; it asks to wait %s", err, e.RetryAfter.Round(time.Second)))
 		}
 		pause := r.pause(err, failures)
 		if tell != nil {
@@ -82,36 +81,34 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 
 func (r Retry) limit() int { return max(cmp.Or(r.Limit, DefaultRetries), 0) }
 
-// outlook says with a failure how long attempts will go on.
+// outlook adds to a failure how long attempts will continue.
 func (r Retry) outlook(err error, failures int, pause time.Duration) error {
 	for n := failures + 1; n <= r.limit(); n++ {
 		pause += r.backoff(n)
 	}
-	return fmt.Errorf("%w (attempt %d of %d; goes on for some %s)", err, failures, r.limit()+1, max(pause.Round(time.Second), time.Second))
+	return fmt.Errorf("%w (attempt %d of %d; gives up in about %s)", err, failures, r.limit()+1, max(pause.Round(time.Second), time.Second))
 }
 
-// quietly is by how much longer than usual the first pause is after a limit
-// that counts all questions: a minute, as GitHub asks for (docs.github.com,
-// Best practices for using the REST API).
-const quietly = 120
+// quietFactor makes the first pause a minute long after a limit that counts refused requests, too.
+// GitHub asks for a minute (docs.github.com, Best practices for using the REST API).
+const quietFactor = 120
 
-// pause returns how long to wait after so many failures in a row: what the
-// server asks for, or twice as long each time, with up to half taken off at
-// random so that many who failed together do not return together.
+// pause returns how long to wait after that many failures in a row: what the server asks for, or
+// [Retry.backoff] minus up to half of it at random, so that clients do not all return at once.
 func (r Retry) pause(err error, failures int) time.Duration {
 	if e, ok := errors.AsType[*StatusError](err); ok {
 		switch {
 		case e.RetryAfter > 0:
 			return e.RetryAfter
 		case e.quiet:
-			return quietly * r.backoff(1)
+			return quietFactor * r.backoff(1)
 		}
 	}
 	d := r.backoff(failures)
 	return d - rand.N(d/2+1)
 }
 
-// backoff returns the longest pause after so many failures in a row.
+// backoff returns the longest pause after that many failures in a row.
 func (r Retry) backoff(failures int) time.Duration {
 	first := cmp.Or(r.Backoff, 500*time.Millisecond)
 	return min(first<<min(failures-1, 10), 60*first)

@@ -72,7 +72,7 @@ func TestOutlook(t *testing.T) {
 			told = append(told, err.Error())
 		}
 		_ = Retry{Limit: 2, Backoff: 10 * time.Second}.Do(t.Context(), tell, nil, func() error { return errMoment })
-		if len(told) != 2 || !strings.Contains(told[0], "a moment's error (attempt 1 of 3; goes on for some ") || !strings.Contains(told[1], "attempt 2 of 3") {
+		if len(told) != 2 || !strings.Contains(told[0], "a moment's error (attempt 1 of 3; gives up in about ") || !strings.Contains(told[1], "attempt 2 of 3") {
 			t.Errorf("%q", told)
 		}
 	})

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// bringRoots trusts Mozilla's authorities if the system has none, such as an image with nothing but
-// this program. The package fallback would parse them at every start, even if the user names
-// others.
+// bringRoots makes Go trust Mozilla's CAs if the system has none, as in an image with nothing but
+// this program. Go's own package for that, x509roots/fallback, would parse them at every start.
 var bringRoots = sync.OnceFunc(func() {
 	if os.Getenv("SSL_CERT_FILE") != "" || os.Getenv("SSL_CERT_DIR") != "" {
 		return
@@ -19,7 +18,7 @@ var bringRoots = sync.OnceFunc(func() {
 	for root := range bundle.Roots() {
 		cert, err := x509.ParseCertificate(root.Certificate)
 		if err != nil {
-			panic(err) // They are linked in, and a test has read them.
+			panic(err) // cannot happen: a test has parsed them all
 		}
 		if root.Constraint == nil {
 			pool.AddCert(cert)

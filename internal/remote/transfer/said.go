@@ -8,11 +8,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// maxSaid bounds what is shown of a server's own words, in characters.
+// maxSaid is how many characters of a server's own message are shown at most.
 const maxSaid = 300
 
-// said returns what the JSON of a refusal says, in the form of Artifactory, Nexus and registries,
-// or "".
+// said returns the message in a refusal's JSON, as Artifactory, Nexus and registries write it, or "".
 func (r *Response) said(body []byte) string {
 	var told struct {
 		Errors []struct{ Message string } `json:"errors"`
@@ -31,8 +30,8 @@ func (r *Response) said(body []byte) string {
 	return Printable(Hide(told.Errors[0].Message, secrets), maxSaid)
 }
 
-// Hide takes credentials out of what a server says, which may repeat what it
-// was sent, and has signed URLs among it without their signatures.
+// Hide removes secrets, and the signatures of signed URLs, from a server's message: a server may
+// repeat what it was sent.
 func Hide(s string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
@@ -42,7 +41,7 @@ func Hide(s string, secrets []string) string {
 	return agent.RedactURLs(s)
 }
 
-// SecretsIn returns what must not be shown of the header field Authorization.
+// SecretsIn returns the secrets in the value of a header field Authorization.
 func SecretsIn(authorization string) []string {
 	scheme, value, _ := strings.Cut(authorization, " ")
 	secrets := []string{authorization, value}

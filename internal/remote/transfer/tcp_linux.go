@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CanSendFile says whether [SendFile] can do anything on this system.
+// CanSendFile says whether [SendFile] works on this system.
 const CanSendFile = true
 
-// SendFile sends bytes of a file without copying them. It sends what the system takes at once, and
-// an error if that is nothing. The file may be closed meanwhile.
+// SendFile sends at most size bytes of a file with sendfile(2) and returns how many it sent. It
+// returns an error if the system took none. Another goroutine may close the file meanwhile.
 func SendFile(to *net.TCPConn, from *os.File, offset int64, size int) (n int, err error) {
 	conn, err := to.SyscallConn()
 	if err != nil {
@@ -46,7 +46,8 @@ func SendFile(to *net.TCPConn, from *os.File, offset int64, size int) (n int, er
 	return n, nil
 }
 
-// Acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
+// Acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO). It is not
+// ok if the system does not tell.
 func Acknowledged(conn net.Conn) (n int64, ok bool) {
 	c, isSocket := conn.(syscall.Conn)
 	if !isSocket {

@@ -8,11 +8,11 @@ import (
 	"os"
 )
 
-// CanSendFile says whether [SendFile] can do anything on this system.
+// CanSendFile says whether [SendFile] works on this system.
 const CanSendFile = false
 
-// SendFile is for Linux only.
+// SendFile works on Linux only.
 func SendFile(*net.TCPConn, *os.File, int64, int) (int, error) { return 0, errors.ErrUnsupported }
 
-// Acknowledged is for Linux only.
+// Acknowledged works on Linux only.
 func Acknowledged(net.Conn) (n int64, ok bool) { return 0, false }

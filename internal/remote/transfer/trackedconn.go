@@ -14,17 +14,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// trackedConn is a network connection that knows what moves on it, below TLS and
-// HTTP/2: a handshake, header fields, a frame of which some came.
+// trackedConn is a network connection that records when bytes last came. It is below TLS and HTTP/2,
+// so handshakes, header fields and parts of frames count.
 type trackedConn struct {
 	net.Conn
 	idleTimeout time.Duration
 	limit       *Limiter
-	// closed is done once the connection is.
+	// closed is done once the connection is closed.
 	closed context.Context
 	close  context.CancelFunc
-	// read is when something last came, and throttled when it was last kept
-	// waiting here, in Unix nanoseconds; throttling is how many wait now.
+	// read is when bytes last came, and throttled when the speed limit last delayed any, both in Unix
+	// nanoseconds. Throttling is how many goroutines the limit delays now.
 	read, throttled atomic.Int64
 	throttling      atomic.Int32
 
@@ -33,8 +33,8 @@ type trackedConn struct {
 	acks AckMeter
 }
 
-// dial returns a function that dials for http.Transport, and tells the watch
-// of the request that it is for.
+// dial returns the DialContext function of a transport. It tells each new connection to the watchdog
+// of its request.
 func dial(idleTimeout time.Duration, limit *Limiter) func(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: idleTimeout, KeepAlive: 15 * time.Second}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -57,8 +57,8 @@ func newTrackedConn(conn net.Conn, idleTimeout time.Duration, limit *Limiter) *t
 	return l
 }
 
-// trackedConnOf returns the tracked one that a connection of http.Transport is over, nil if
-// it is none, and whether several requests may share it.
+// trackedConnOf returns the trackedConn below a connection of [http.Transport], or nil, and whether
+// several requests may share it.
 func trackedConnOf(conn net.Conn) (l *trackedConn, shared bool) {
 	if t, ok := conn.(*tls.Conn); ok {
 		shared = t.ConnectionState().NegotiatedProtocol == "h2"
@@ -75,8 +75,8 @@ func trackedConnOf(conn net.Conn) (l *trackedConn, shared bool) {
 	}
 }
 
-// established ends the handshake. Until then every read has a deadline, lest
-// it go on for ever when the request that it is for is gone.
+// established marks the end of the handshake. Before it, each read has a deadline: otherwise a read
+// could last for ever after its request is gone.
 func (l *trackedConn) established() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,8 +111,7 @@ func (l *trackedConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ReadFrom sends what net/http has of a request's body once the head is sent. The system copies
-// nothing of a file: see [FileBody].
+// ReadFrom sends a request's body. If it is a [FileBody], the system sends it straight from the file.
 func (l *trackedConn) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, isLimited := r.(*io.LimitedReader)
 	tcp, isTCP := l.Conn.(*net.TCPConn)
@@ -142,7 +141,7 @@ func (l *trackedConn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n + m, err
 }
 
-// mostAtOnce is how many bytes of a file are sent between two signs of life.
+// mostAtOnce is how many bytes of a file one system call sends, so that the watchdog sees progress.
 const mostAtOnce = 1 << 20
 
 func (l *trackedConn) Close() error {
@@ -153,7 +152,7 @@ func (l *trackedConn) Close() error {
 func (l *trackedConn) throttle(n int) {
 	if l.limit != nil {
 		l.throttling.Add(1)
-		_ = l.limit.bucket.WaitN(l.closed, n) // that it is closed, the caller sees
+		_ = l.limit.bucket.WaitN(l.closed, n) // fails if the connection is closed, as the caller will see
 		l.throttled.Store(time.Now().UnixNano())
 		l.throttling.Add(-1)
 	}
@@ -161,29 +160,28 @@ func (l *trackedConn) throttle(n int) {
 
 func (l *trackedConn) lastRead() time.Time { return time.Unix(0, l.read.Load()) }
 
-// throttledSince reports whether the connection was kept waiting here after a time.
+// throttledSince reports whether the speed limit delayed the connection after t.
 func (l *trackedConn) throttledSince(t time.Time) bool {
 	return l.throttling.Load() > 0 || l.throttled.Load() > t.UnixNano()
 }
 
-// ackedMore reports whether the other side has taken something since it was last
-// asked.
+// ackedMore reports whether the other side has acknowledged bytes since the last call.
 func (l *trackedConn) ackedMore() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acks.Moved(l.Conn)
 }
 
-// AckMeter tells whether the other side of a connection takes what it is sent. The
-// system takes megabytes at once, which a slow line needs minutes for, without a sign
-// of it in between; on Linux it says what was acknowledged.
+// AckMeter tells whether the other side of a connection is still receiving. The system may buffer
+// megabytes at once, for which a slow line needs minutes. Only the acknowledged bytes show progress
+// meanwhile, and only Linux reports them.
 type AckMeter struct {
 	acked  int64
 	looked bool
 }
 
-// Moved reports whether something was acknowledged since the last call. The first call,
-// and one on a system that does not tell, reports false.
+// Moved reports whether bytes were acknowledged since the last call. It returns false on the first
+// call, and on systems other than Linux.
 func (m *AckMeter) Moved(conn net.Conn) bool {
 	acked, ok := Acknowledged(conn)
 	if !ok {
@@ -194,28 +192,28 @@ func (m *AckMeter) Moved(conn net.Conn) bool {
 	return moved
 }
 
-// Limiter bounds how many bytes a second all connections together move that
-// share it, both ways. Nil bounds nothing.
+// Limiter limits the bytes a second of all connections that share it, sent and received together. A
+// nil Limiter has no limit.
 type Limiter struct {
 	bucket *rate.Limiter
-	// piece is what is moved at a time, so that it flows evenly.
+	// piece is how many bytes are moved at a time, so that they flow evenly.
 	piece int
 }
 
-// maxPiece is as much as is read or written at a time anyhow.
+// maxPiece is the size in bytes of net/http's reads and writes.
 const maxPiece = 64 << 10
 
-// NewLimiter returns a limiter; 0 bounds nothing.
+// NewLimiter returns a limiter, or nil (no limit) for 0.
 func NewLimiter(bytesPerSecond int64) *Limiter {
 	if bytesPerSecond <= 0 {
 		return nil
 	}
-	// Whoever comes late by a tenth of a second may make up for it.
+	// A connection that was idle may catch up on a tenth of a second.
 	burst := int(max(min(bytesPerSecond/10, 1<<30), 1))
 	return &Limiter{rate.NewLimiter(rate.Limit(bytesPerSecond), burst), min(burst, maxPiece)}
 }
 
-// Piece returns as much of p as may be moved at a time.
+// Piece returns the part of p that may be moved at a time.
 func (l *Limiter) Piece(p []byte) []byte {
 	if l == nil {
 		return p

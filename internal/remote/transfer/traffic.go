@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Traffic tells a person what goes over the network: which servers are asked, and how many bytes
-// moved. Nil records nothing. It may be used concurrently.
+// Traffic records which hosts have requests under way, and how many bytes moved, for the progress
+// display. A nil Traffic records nothing. Its methods may be called concurrently.
 type Traffic struct {
 	mu sync.Mutex
 	// asked has the hosts of the requests under way, the oldest first.
@@ -17,7 +17,7 @@ type Traffic struct {
 
 type exchange struct{ host string }
 
-// Ask records a request until the function that it returns is called, which may be called again.
+// Ask records a request to a host, until the caller calls end. Calling end again does nothing.
 func (t *Traffic) Ask(host string) (end func()) {
 	if t == nil {
 		return func() {}
@@ -33,17 +33,17 @@ func (t *Traffic) Ask(host string) (end func()) {
 	}
 }
 
-// Move records bytes of a request's or an answer's body.
+// Move adds n bytes of a request's or an answer's body.
 func (t *Traffic) Move(n int) {
 	if t != nil && n > 0 {
 		t.moved.Add(int64(n))
 	}
 }
 
-// Moved returns how many bytes moved until now.
+// Moved returns how many bytes have moved.
 func (t *Traffic) Moved() int64 { return t.moved.Load() }
 
-// Asked returns the hosts of the requests under way, each once, the one that was asked first first.
+// Asked returns the hosts of the requests under way, each once, the oldest request first.
 func (t *Traffic) Asked() (hosts []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 // no rules.
 type Via struct {
 	rules []*viaRule
-	// web and registries say whether a URL of a web server and one of a registry was looked up.
+	// web and registries say whether a web server's or a registry's URL was looked up.
 	web, registries atomic.Bool
 }
 
@@ -69,7 +69,7 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	left, right, found := strings.Cut(text, "=")
 	if !found {
-		return refuse("it has no =", "give two prefixes: --via %s", viaExample)
+		return refuse("the rule has no =", "give two prefixes: --via %s", viaExample)
 	}
 	from, err := viaSide(left)
 	if err != nil {
@@ -84,15 +84,15 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	switch {
 	case from.User != nil:
-		return refuse("the left side has a user", "remove user and password there; put credentials for the right side into .netrc")
+		return refuse("the left side has a user", "remove the user and the password; put credentials for the right side into .netrc")
 	case (from.Scheme == "docker") != (to.Scheme == "docker"):
-		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, or https:// on both sides for files")
+		return refuse("only one side is a registry", "write docker:// on both sides for images, or https:// on both sides for files")
 	case to.Scheme == "docker" && to.User != nil:
-		return refuse("the right side has a user", "remove user and password, and log in: docker login %s", to.Host)
+		return refuse("the right side has a user", "remove the user and the password, and log in: docker login %s", to.Host)
 	case to.Scheme == "http" && to.User != nil: // requests refuse that, redirects would not
-		return refuse("credentials for the right side would go over plain http, where anybody on the way reads them", "write https:// on the right side, or leave user and password out")
+		return refuse("credentials for the right side would go over plain http, unencrypted", "write https:// on the right side, or remove the user and the password")
 	case *from == *to:
-		return refuse("both sides are the same", "leave the rule out")
+		return refuse("both sides are the same", "remove the rule")
 	}
 	return &viaRule{from: from, to: to}, nil
 }
@@ -129,10 +129,10 @@ func plainHost(u *url.URL) string {
 	return host
 }
 
-// leaves reports whether a path may lead out of where it begins. No rule matches such a URL: it could
-// request other files of the right side's server, with the user's credentials.
+// leaves reports whether a path may lead out of its first directory. No rule matches such a URL: it
+// could request other files of the right side's server, with the user's credentials.
 //
-// If servers are behind each other, escapes may be undone more than once. Servers in Java leave out
+// If one server is behind another, escapes may be decoded more than once. Servers in Java ignore
 // what follows a semicolon.
 func leaves(p string) bool {
 	for range 4 {
@@ -146,7 +146,8 @@ func leaves(p string) bool {
 	return false
 }
 
-// unescaping undoes, once, only the escapes that could hide a way out: others may be malformed.
+// unescaping decodes the escapes that could hide a "..", once. It leaves others, which may be
+// malformed.
 var unescaping = strings.NewReplacer("%25", "%", "%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
 // below returns the rest of a URL's path below a rule's side, which begins with a slash or is empty.
@@ -220,7 +221,7 @@ func (v *Via) kind(u *url.URL) *atomic.Bool {
 	return &v.web
 }
 
-// redirect is [Via.URL] for the target of a redirect. A URL below a right side stays as it is.
+// redirect is [Via.URL] for the target of a redirect. It leaves a URL below a right side as it is.
 func (v *Via) redirect(u *url.URL) *url.URL {
 	if v == nil || slices.ContainsFunc(v.rules, func(r *viaRule) bool { _, ok := below(r.to, u); return ok }) {
 		return u
@@ -262,11 +263,11 @@ func (v *Via) Unused() (rules []string) {
 	return rules
 }
 
-// Hint is the next step after the server of a rule has failed, or "" if no rule matches the URL.
+// Hint returns the next step after the server of a rule has failed, or "" if no rule matches the URL.
 func (v *Via) Hint(u *url.URL) string {
 	r, _ := v.rule(u)
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("check the rule --via %s: its right side must serve what its left side has", r)
+	return fmt.Sprintf("check the rule --via %s: its right side must serve the files of its left side", r)
 }

@@ -99,8 +99,8 @@ func TestViaUnused(t *testing.T) {
 func TestViaRefusals(t *testing.T) {
 	t.Parallel()
 	for rules, want := range map[string]string{
-		"https://a.example":                 "it has no =",
-		"":                                  "it has no =",
+		"https://a.example":                 "the rule has no =",
+		"":                                  "the rule has no =",
 		"a.example=https://b.example":       "the left side is not a URL",
 		"https://a.example=":                "the right side is not a URL",
 		"https://a.example=nexus/x":         "the right side is not a URL",
@@ -118,7 +118,7 @@ func TestViaRefusals(t *testing.T) {
 		"https://a.example=https://b.example/https://u:secret@c.example":                     "the right side contains another rule",
 		"https://a.example=https://u:secret":                                                 "--via https://a.example=…: the right side is not a URL",
 		"https://a.example=http://u:secret@b.example":                                        "would go over plain http",
-		"secret": "it has no =",
+		"secret": "the rule has no =",
 		"https://u:secret@a.example=https://b.example":                             "the left side has a user",
 		"https://u:sec=ret@a.example=https://b.example":                            "",
 		"https://a.example=https://u:se/cret@b.example":                            "",

@@ -11,36 +11,35 @@ import (
 	"time"
 )
 
-// ErrStalled is that nothing moves.
+// ErrStalled means that a connection moved no byte for the idle timeout.
 var ErrStalled = errors.New("the connection stalls")
 
-// starving is by how much longer one of several requests that share a
-// connection may get nothing while others do.
+// starving is how many idle timeouts a request may get no byte while other requests on the same
+// connection do.
 const starving = 10
 
-// Watchdog ends a request in which nothing moves for a while. How long the whole
-// takes is of no concern to it.
+// Watchdog ends a request if its connection moves no byte for the idle timeout. It does not limit how
+// long the whole request takes.
 type Watchdog struct {
 	parent, ctx context.Context
 	cancel      context.CancelCauseFunc
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// allowed is how long nothing may move now: idleTimeout or, once the request
-	// is sent, answering.
+	// allowed is the timeout that counts now: idleTimeout or, once the request is sent, answering.
 	allowed, idleTimeout, answering time.Duration
-	// moved is when something last did.
+	// moved is when bytes last moved.
 	moved   time.Time
 	resting bool
-	// conn is the connection, if it is a tracked one, or that in the making. It
-	// is shared if others may use it at the same time.
+	// conn is the request's connection, maybe still being dialled; nil if it is not tracked. Shared
+	// says that other requests may use it at the same time.
 	conn              *trackedConn
 	connected, shared bool
-	// sending says that the request has a body.
+	// sending says that the request's body is being sent.
 	sending bool
 }
 
-// NewWatchdog starts to watch a request, which ends once nothing moved for idleTimeout.
+// NewWatchdog starts to watch a request. The caller must call [Watchdog.Stop].
 func NewWatchdog(ctx context.Context, idleTimeout time.Duration) *Watchdog {
 	w := &Watchdog{parent: ctx, allowed: idleTimeout, idleTimeout: idleTimeout, answering: idleTimeout, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
@@ -52,7 +51,7 @@ func NewWatchdog(ctx context.Context, idleTimeout time.Duration) *Watchdog {
 
 type watchKey struct{}
 
-// Context is for the requests that are watched: it is done when nothing moves.
+// Context returns the context for the watched request. It is done once the request stalls.
 func (w *Watchdog) Context() context.Context {
 	moved := w.Moved
 	return httptrace.WithClientTrace(context.WithValue(w.ctx, watchKey{}, w), &httptrace.ClientTrace{
@@ -68,7 +67,7 @@ func (w *Watchdog) Context() context.Context {
 	})
 }
 
-// Moved puts off the end.
+// Moved records that bytes moved.
 func (w *Watchdog) Moved() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,7 +81,7 @@ func (w *Watchdog) move() {
 	}
 }
 
-// Rest stops the clock: what follows is not the other side's time.
+// Rest stops the clock, for time that the server does not need.
 func (w *Watchdog) Rest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +89,7 @@ func (w *Watchdog) Rest() {
 	w.timer.Stop()
 }
 
-// Wake has the clock go on.
+// Wake starts the clock again.
 func (w *Watchdog) Wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,14 +97,13 @@ func (w *Watchdog) Wake() {
 	w.move()
 }
 
-// Stop ends the request, if it has not ended.
+// Stop ends the request if it has not ended.
 func (w *Watchdog) Stop() {
 	w.Rest()
 	w.cancel(nil)
 }
 
-// Reason returns why a request ended, if it is the watch that ended it, or
-// whoever asked for it; else nil.
+// Reason returns the cause if the caller's context or the watchdog ended the request, or nil.
 func (w *Watchdog) Reason() error {
 	if w.parent.Err() != nil {
 		return context.Cause(w.parent)
@@ -116,7 +114,7 @@ func (w *Watchdog) Reason() error {
 	return nil
 }
 
-// connect is told which connection the request goes over; nil before there is one.
+// connect records the request's connection; nil means that there is none yet.
 func (w *Watchdog) connect(conn net.Conn) {
 	l, shared := trackedConnOf(conn)
 	if l != nil {
@@ -129,8 +127,8 @@ func (w *Watchdog) connect(conn net.Conn) {
 	w.move()
 }
 
-// dialled is told of a connection in the making. The request may have got
-// another one meanwhile.
+// dialled records a connection that is being established. The request may have got another one
+// meanwhile.
 func (w *Watchdog) dialled(l *trackedConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -139,7 +137,7 @@ func (w *Watchdog) dialled(l *trackedConn) {
 	}
 }
 
-// sent is told that the system has taken a piece of the request's body.
+// sent records that the system took a piece of the request's body.
 func (w *Watchdog) sent() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,7 +148,7 @@ func (w *Watchdog) sent() {
 	w.move()
 }
 
-// asked is told that the system has taken the request.
+// asked records that the system took the whole request.
 func (w *Watchdog) asked() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,33 +156,33 @@ func (w *Watchdog) asked() {
 	w.move()
 }
 
-// answered is told that the body of the answer begins.
+// answered records that the body of the answer begins.
 func (w *Watchdog) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.allowed, w.answering, w.sending = w.idleTimeout, w.idleTimeout, false
 }
 
-// look ends the request unless there are signs of life.
+// look ends the request unless bytes have moved.
 func (w *Watchdog) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
 	if w.resting || now.Sub(w.moved) < w.allowed {
-		return // something moved in the last moment, and has set the timer
+		return // bytes have moved meanwhile, and the timer is set anew
 	}
 	if more := w.timeLeft(now); more > 0 {
 		w.timer.Reset(more)
 		return
 	}
-	// One that others share may be fine, but for this request.
+	// On a shared connection, other requests may still get bytes.
 	if w.conn != nil && now.Sub(w.conn.lastRead()) >= w.allowed {
 		_ = w.conn.Close()
 	}
 	w.cancel(fmt.Errorf("%w: nothing moved for %s", ErrStalled, w.allowed))
 }
 
-// timeLeft returns how long there is to wait yet; 0 if there are no signs of life.
+// timeLeft returns how much longer to wait; 0 if the request has stalled.
 func (w *Watchdog) timeLeft(now time.Time) time.Duration {
 	switch {
 	case w.sending && w.conn != nil && w.conn.ackedMore():

@@ -525,7 +525,7 @@ func TestHugeUpstream(t *testing.T) {
 	for _, more := range [][]string{nil, {"--dry-run"}} {
 		got := run(t, with(pull, more...)...)
 		checkCode(t, got, 3)
-		checkExplained(t, got, "it has 1152921504606846976 bytes, more than the 1073741824 that are downloaded of one file", "--max-size 1073741824GiB")
+		checkExplained(t, got, "the file has 1152921504606846976 bytes, more than the limit of 1073741824", "--max-size 1073741824GiB")
 	}
 	const bound = "--max-size=1073741824GiB"
 	pull = append(pull, bound)
