@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // listening runs a handler behind bounds.
@@ -335,6 +337,7 @@ func drip(t *testing.T, address, path string) {
 // TestDrippingClients wants a client that takes next to nothing to be dropped for another one, and
 // one that takes more to be left.
 func TestDrippingClients(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	w := newWorld(t, strings.Repeat("0123456789abcdef", 4<<20), "tool")
 	server, address := listening(t, w, 2, 2, 2)
 	server.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/busytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
 
@@ -149,6 +150,7 @@ func TestBodies(t *testing.T) {
 
 // TestPatience sends to clients that read slowly, and to those that do not read.
 func TestPatience(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	const size = 16 << 20
 	send := func(patience time.Duration, read func(net.Conn)) (int, error) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

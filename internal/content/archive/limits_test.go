@@ -50,6 +50,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestBombs(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	zeros := make([]byte, 80<<20)
 	tarOfZeros := packTar(t, []item{file("a", "1"), file("tool", string(zeros))})
 	packed := func(format string, data []byte) func() []byte {

@@ -35,6 +35,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -203,6 +204,7 @@ func (discard) Blob(context.Context, lock.Blob, func() (blob.File, error)) error
 func (discard) Manifest(context.Context, Manifest) error                         { return nil }
 
 func TestManyFiles(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	many := func(n int) []upstream {
 		var plugins []upstream
 		for i := range n {

@@ -27,6 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 var (
@@ -377,6 +378,7 @@ func TestIncompleteRun(t *testing.T) {
 // TestKilled leaves what a process leaves that is killed at any step of its
 // first commit or of an update, and wants the next run to finish it.
 func TestKilled(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	old, f := newFixture(t, "v1"), newFixture(t, "v2")
 	f.lock.BotkubeVersion = "v1"
 	fresh := t.TempDir()

@@ -309,6 +309,7 @@ func TestGitLinksOfWholeTree(t *testing.T) {
 }
 
 func TestGitSubmodules(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	s, r, _ := gitServer(t, nil)
 	inner, err := s.Create("kubeshop/inner.git")
@@ -748,6 +749,7 @@ func TestGitIsInterrupted(t *testing.T) {
 }
 
 func TestGitStalls(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	gitServer(t, nil)
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -897,6 +899,7 @@ func TestBucketsOfTemplates(t *testing.T) {
 
 // TestBucketOfTemplatesStalls: a store that does not answer is not waited for.
 func TestBucketOfTemplatesStalls(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer hanging.Close()

@@ -26,6 +26,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/busytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 func TestDownload(t *testing.T) {
@@ -908,6 +909,7 @@ func TestAnswersThatAreNotHTTP(t *testing.T) {
 }
 
 func TestOwnTroubleIsNotTheServers(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	u := newUpstream(t, random(10))
 	f := fixed(t)

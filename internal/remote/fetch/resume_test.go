@@ -108,6 +108,7 @@ func TestNextRunAfterAWebPage(t *testing.T) {
 // TestPowerCut has a partial file whose middle never reached the disk, though
 // its size did.
 func TestPowerCut(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	data := random(20 << 20)
 	for name, req := range map[string]fetch.Request{"vouched for": {Checksums: sha256Of(data)}, "not vouched for": {}} {

@@ -934,6 +934,7 @@ func secure(t testing.TB, h http.HandlerFunc) (host, caFile string) {
 
 // Over HTTP/2, too, a transfer that breaks or stalls goes on.
 func TestHTTP2(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	blob, data := content(t, 8<<20)
 	const cut, stall = 3 << 20, 5 << 20
@@ -991,6 +992,7 @@ func TestHTTP2(t *testing.T) {
 
 // A line that brings a little at a time is not cut, however long the whole takes.
 func TestSlowDownload(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	blob, data := content(t, 12)
 	busytest.Try(t, func(idleTimeout time.Duration) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // resuming is a registry that keeps what it got of a broken PATCH, as the
@@ -276,6 +277,7 @@ func TestHandshake(t *testing.T) {
 
 // TestStallOfLargeUpload: nothing is left running, as [tier.RunWaiting] finds out.
 func TestStallOfLargeUpload(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000})

@@ -375,6 +375,7 @@ func TestThrottledIsNotStalled(t *testing.T) {
 
 // The time that whoever reads takes is not the other side's.
 func TestRest(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	url, trust := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
 	busytest.Try(t, func(idleTimeout time.Duration) error {

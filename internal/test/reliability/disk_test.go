@@ -198,6 +198,7 @@ func with(args []string, more ...string) []string { return slices.Concat(args, m
 // whose sizes nobody knew. What came as a whole is kept for the next run; the rest
 // of what may have no end is not.
 func TestDiskFullUnderStore(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	disk := smallDisk(t, 4*chunk)
 	u := serveDiskUpstream(t, true)
@@ -290,6 +291,7 @@ func checkFiles(t *testing.T, dir string, want map[string]string) {
 // TestDiskFullUnderUnpack has the disk become full while archives are unpacked
 // that were never unpacked before: only they know how much is in them.
 func TestDiskFullUnderUnpack(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	upstream, dir := t.TempDir(), t.TempDir()
 	name := "executor_zeros_linux_amd64"
 	writeFile(t, filepath.Join(upstream, "zeros.tar.gz"), pack(t, name, make([]byte, 8*chunk)))
@@ -437,6 +439,7 @@ func TestTooLittleRoomForTemporaryFiles(t *testing.T) {
 // TestTooLittleRoomForRegistry reads a bundle in a registry, which comes
 // through the store.
 func TestTooLittleRoomForRegistry(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	disk, dir := smallDisk(t, 2*chunk), t.TempDir()
 	registry := registrytest.Start(t, registrytest.Options{})
 	u := serveDiskUpstream(t, false)
@@ -548,6 +551,7 @@ func TestHugeUpstream(t *testing.T) {
 // TestReadOnlySources reads a bundle, a layout and a cache directory from media
 // that cannot be written.
 func TestReadOnlySources(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	disk, dir := smallDisk(t, 40*chunk), t.TempDir()
@@ -636,6 +640,7 @@ func TestReadOnlyDirectories(t *testing.T) {
 // TestNothingElsewhere runs everything with nothing but the store, the output
 // and TMPDIR to write to: the home and the working directory are read-only.
 func TestNothingElsewhere(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	closed, store, out, temp := publicDir(t, 0o555), publicDir(t, 0o755), publicDir(t, 0o755), publicDir(t, 0o755)
@@ -670,6 +675,7 @@ func tarOf(dir string, form diskForm) string {
 // TestSeveralDisks has the store, each output and temporary files on disks of
 // their own: a file can only be renamed within one.
 func TestSeveralDisks(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	store, temp := smallDisk(t, 20*chunk), smallDisk(t, 20*chunk)

@@ -76,7 +76,7 @@ func TestExchangedDirectories(t *testing.T) {
 			for range tier.Pick(1, 8) {
 				for _, args := range x.commands {
 					for _, dir := range x.dirs {
-						if n++; !left(n, 8) {
+						if n++; !left(n, 24) {
 							tryExchanged(t, filepath.Join(w.good, x.name), dir, args, uint64(n))
 						}
 					}

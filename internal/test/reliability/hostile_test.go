@@ -430,7 +430,7 @@ var unlikeArchives = []string{"empty.tar.gz", "empty.zip", "not-gzip.tar.gz", "n
 
 func TestHostileArchives(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "archives", 60, "bomb", "path-dotdot", "symlink-then-through", "fifo", "xz-dictionary-96-mib", "zstd-window-256-mib") {
+	for _, s := range specimens(t, "archives", 150, "path-dotdot", "symlink-then-through", "fifo", "xz-dictionary-96-mib") {
 		for _, role := range []string{"plugin", "dependency"} {
 			t.Run(s.file+" as a "+role, func(t *testing.T) {
 				t.Parallel()
@@ -514,7 +514,7 @@ var harmlessIndexes = map[string]string{
 
 func TestHostileIndexes(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "indexes", 40, "url-file-getter", "keys-of-one-name", "values-many", "aliases") {
+	for _, s := range specimens(t, "indexes", 100, "url-file-getter", "keys-of-one-name", "values-many", "aliases") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -551,7 +551,7 @@ var harmlessLocks = map[string]string{
 
 func TestHostileLocks(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "locks", 40, "many-artifacts", "sizes-overflow", "plugin-escape") {
+	for _, s := range specimens(t, "locks", 100, "many-artifacts", "sizes-overflow", "plugin-escape") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -591,7 +591,7 @@ var harmlessBundles = map[string]string{
 
 func TestHostileBundles(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "bundles", 40, "good") {
+	for _, s := range specimens(t, "bundles", 100, "good") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -638,7 +638,7 @@ func expand(t testing.TB, data []byte, dir string) bool {
 func TestHostileBundlesAreNotPushed(t *testing.T) {
 	t.Parallel()
 	registry := registrytest.Start(t, registrytest.Options{Memory: true})
-	for _, s := range specimens(t, "bundles", 60, "good") {
+	for _, s := range specimens(t, "bundles", 100, "good") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -696,7 +696,7 @@ func (c cage) everyForm() []string {
 
 func TestHostileImages(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "images", 60, "setuid", "good", "tag-escape", "files-unasked-escape", "documents-outside-escape", "mount-newline") {
+	for _, s := range specimens(t, "images", 150, "setuid", "good", "tag-escape", "files-unasked-escape", "documents-outside-escape", "mount-newline") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)

@@ -127,7 +127,7 @@ func (tab *table) run(t *testing.T) (complete bool) {
 				r.texts[i] = "–"
 				continue
 			}
-			if n++; left(n, 40) {
+			if n++; left(n, 120) {
 				mu.Lock()
 				complete = false
 				mu.Unlock()

@@ -76,7 +76,7 @@ func TestOddFiles(t *testing.T) {
 				if strings.HasSuffix(place, "superseded") && strings.HasPrefix(kind.name, "link") {
 					continue // there is none to link to
 				}
-				if n++; left(n, 40) {
+				if n++; left(n, 120) {
 					continue
 				}
 				t.Run(form+"/"+place+"/"+kind.name, func(t *testing.T) {

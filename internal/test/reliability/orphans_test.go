@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // TestOrphans wants a run to sweep what killed ones left in its store and at its
@@ -70,6 +72,7 @@ func TestOrphans(t *testing.T) {
 // TestKillLeavesNothingElsewhere wants a kill to leave nothing in the directory for
 // temporary files, nor in the user's home.
 func TestKillLeavesNothingElsewhere(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	t.Parallel()
 	w := newReference(t)
 	data, err := os.ReadFile(filepath.Join(w.good, "bundle.tar"))
@@ -138,7 +141,7 @@ func TestUmask(t *testing.T) {
 	t.Parallel()
 	w := newReference(t)
 	for _, mask := range []string{"0077", "0000", "0777"} {
-		for _, f := range forms {
+		for _, f := range someForms() {
 			if mask == "0777" && (f.file || os.Getuid() != 0) {
 				continue // not even the user himself may read what he makes
 			}

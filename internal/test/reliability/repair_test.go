@@ -409,7 +409,7 @@ func TestRepair(t *testing.T) {
 					damages = append(slices.Clone(fileDamages), unsafeModes...)
 				}
 				for i, d := range damages {
-					if n++; left(n, 50) {
+					if n++; left(n, 150) {
 						continue
 					}
 					t.Run(place+"/"+d.name, func(t *testing.T) {
@@ -551,7 +551,7 @@ func TestRepairStore(t *testing.T) {
 			continue
 		}
 		for _, d := range damages {
-			if n++; left(n, 50) {
+			if n++; left(n, 150) {
 				continue
 			}
 			t.Run(place+"/"+d.name, func(t *testing.T) {
