@@ -49,7 +49,7 @@ type tool struct {
 // files, which are a thousand times larger.
 var official = sync.OnceValue(func() internet {
 	n := internet{}
-	kubectl := tool{func(p platform) string { return "dl.k8s.io/release/v1.28.1/bin/" + p.os + "/" + p.arch + "/kubectl" }, ".sha256", 48 << 10}
+	kubectl := kubectlOf("v1.28.1")
 	helm := helmOf("v3.6.3")
 	eget := tool{func(p platform) string {
 		name := "eget-1.3.3-" + p.os + "_" + p.arch
@@ -92,13 +92,21 @@ var official = sync.OnceValue(func() internet {
 		})
 	}
 	n.release("plugins.example.com/", "v0.3.0", []plugin{{name: "oncall", kind: "executor"}, {name: "tickets", kind: "source"}})
-	// What a bank takes in the place of the old helm.
+	n.release("private.example.com/", "v2.1.0", []plugin{{name: "ledger", kind: "executor"}})
+	// What a bank takes in the place of the old ones.
 	for _, p := range platforms {
 		n.publish(helmOf("v3.19.0"), p, "helm")
+		n.publish(kubectlOf("v1.34.1"), p, "kubectl")
 	}
 	n.charts("v1.13.0", "v1.14.0")
 	return n
 })
+
+func kubectlOf(version string) tool {
+	return tool{func(p platform) string {
+		return "dl.k8s.io/release/" + version + "/bin/" + p.os + "/" + p.arch + "/kubectl"
+	}, ".sha256", 48 << 10}
+}
 
 func helmOf(version string) tool {
 	return tool{func(p platform) string {

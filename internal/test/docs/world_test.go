@@ -46,8 +46,12 @@ type world struct {
 	mu    sync.Mutex
 }
 
-// hosts are the servers of the world. ghcr.io has Botkube's images; a registry that pages push to is
-// empty at first.
+// secret is the password of user you at harbor.example.com, and the X-API-Key that
+// private.example.com wants for its index.
+const secret = "s3cret"
+
+// hosts are the servers of the world. ghcr.io has Botkube's images; the registries that pages push to,
+// registry.example.com and harbor.example.com, are empty at first.
 func hosts() map[string]http.Handler {
 	found := map[string]http.Handler{"ghcr.io": images(), "registry.example.com": newRegistry()}
 	for file := range official() {
@@ -55,7 +59,50 @@ func hosts() map[string]http.Handler {
 		found[host] = http.HandlerFunc(serveFile)
 	}
 	found["github.com"] = http.HandlerFunc(serveGitHub)
+	found["artifactory.example.com"] = http.HandlerFunc(serveProxied)
+	found["nexus.example.com"] = http.HandlerFunc(serveProxied)
+	found["git.example.com"] = http.HandlerFunc(serveProxied)
+	found["private.example.com"] = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if path.Base(req.URL.Path) == "plugins-index.yaml" && req.Header.Get("X-API-Key") != secret {
+			http.Error(w, "no key", http.StatusUnauthorized)
+			return
+		}
+		serveFile(w, req)
+	})
+	registry := newRegistry()
+	found["harbor.example.com"] = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if user, password, _ := req.BasicAuth(); user != "you" || password != secret {
+			w.Header().Set("WWW-Authenticate", `Basic realm="harbor"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		registry.ServeHTTP(w, req)
+	})
 	return found
+}
+
+// proxied are the repositories of Artifactory and Nexus, by name.
+var proxied = map[string]string{"github": "github.com", "github-raw": "raw.githubusercontent.com", "k8s": "dl.k8s.io", "helm": "get.helm.sh", "botkube-charts": "charts.botkube.io"}
+
+// serveProxied answers as Artifactory and Nexus do for servers of the internet, and as a git server
+// with mirrors of their repositories.
+func serveProxied(w http.ResponseWriter, req *http.Request) {
+	parts := strings.SplitN(strings.TrimPrefix(req.URL.Path, "/"), "/", 3)
+	instead := req.Clone(req.Context())
+	switch {
+	case parts[0] == "v2" && len(parts) == 3 && parts[1] == "ghcr":
+		instead.URL.Path = "/v2/" + parts[2]
+		images().ServeHTTP(w, instead)
+	case parts[0] == "v2":
+	case parts[0] == "mirrors":
+		instead.URL.Path = "/kubeshop/" + strings.Join(parts[1:], "/")
+		gitServer().ServeHTTP(w, instead)
+	case len(parts) == 3 && proxied[parts[1]] != "":
+		instead.Host, instead.URL.Path = proxied[parts[1]], "/"+parts[2]
+		serveFile(w, instead)
+	default:
+		http.NotFound(w, req)
+	}
 }
 
 func serveFile(w http.ResponseWriter, req *http.Request) {
