@@ -4,10 +4,12 @@ package docs
 
 import (
 	"flag"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +65,28 @@ func TestPages(t *testing.T) {
 		for _, name := range l.unreached(index) {
 			t.Errorf("no way leads from %s to %s: link to it from a page that is in the index", index, name)
 		}
+	}
+}
+
+var mention = regexp.MustCompile(`(?:^|[^/\w.-])(docs/[\w/.-]+\.(?:md|json|ya?ml|svg))`)
+
+// TestMentions wants the pages that comments, messages and workflows name to exist.
+func TestMentions(t *testing.T) {
+	t.Parallel()
+	root := filepath.FromSlash("../../..")
+	for _, below := range []string{"main.go", "cmd", "internal", ".github", ".goreleaser.yaml", "docs/ci"} {
+		check(filepath.WalkDir(filepath.Join(root, filepath.FromSlash(below)), func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || strings.HasSuffix(file, "_test.go") || !slices.Contains([]string{".go", ".yml", ".yaml", ".sh"}, filepath.Ext(file)) {
+				return err
+			}
+			for _, m := range mention.FindAllStringSubmatch(string(must(os.ReadFile(file))), -1) {
+				_, err := os.Stat(filepath.Join(root, filepath.FromSlash(m[1])))
+				if err != nil && m[1] != "docs/spec.md" { // git-lfs has that page
+					t.Errorf("%s names %s, and there is no such page", file, m[1])
+				}
+			}
+			return nil
+		}))
 	}
 }
 
