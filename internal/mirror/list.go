@@ -36,7 +36,7 @@ func identify(m *form.Mirror) Identity {
 }
 
 // Listing is what a mirror holds. It is printed as JSON for machines: what is
-// here stays as it is, see docs/how-to/look-inside.md.
+// here stays as it is, see docs/reference/json-checks.md.
 type Listing struct {
 	Identity
 	// Mount is where an agent must see a directory or an image.

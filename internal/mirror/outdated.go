@@ -32,7 +32,7 @@ type OutdatedOptions struct {
 }
 
 // Outdated is what upstream has that a mirror has not. It is printed as JSON for machines: what is
-// here stays as it is, see docs/how-to/upgrade.md.
+// here stays as it is, see docs/reference/json-checks.md.
 type Outdated struct {
 	Identity
 	// Outdated says that anything differs.

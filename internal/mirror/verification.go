@@ -15,7 +15,7 @@ import (
 )
 
 // Verification is what a mirror was found to be. It is printed as JSON for
-// machines: what is here stays as it is, see docs/how-to/verify.md.
+// machines: what is here stays as it is, see docs/reference/json-checks.md.
 type Verification struct {
 	Tool   Tool      `json:"tool"`
 	Target string    `json:"target"`

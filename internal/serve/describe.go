@@ -13,7 +13,7 @@ import (
 )
 
 // Serving is what is served. It is printed as JSON for machines: what is here
-// stays as it is, see docs/how-to/web-server.md.
+// stays as it is, see docs/reference/json-checks.md.
 type Serving struct {
 	Target string    `json:"target"`
 	Kind   form.Kind `json:"kind"`
