@@ -500,7 +500,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestRebuilt has plain go build make the program of the archive, as docs/development.md says.
+// TestRebuilt has plain go build make the program of the archive, as docs/releasing.md says.
 func TestRebuilt(t *testing.T) {
 	r := made(t)
 	if *againFlag == "" {
