@@ -12,7 +12,7 @@ import (
 )
 
 // docs has the matrix between two markers, and updateEnv has it written anew.
-var docs = filepath.Join("..", "..", "..", "docs", "explanation", "reliability.md")
+var docs = filepath.Join("..", "..", "..", "docs", "reference", "faults.md")
 
 const (
 	updateEnv   = "UPDATE_DOCS"
@@ -22,7 +22,7 @@ const (
 )
 
 // TestMatrix has every command meet every fault that it can, and compares what
-// came of it with docs/explanation/reliability.md. A table that was not run as a whole is
+// came of it with docs/reference/faults.md. A table that was not run as a whole is
 // left as it is there.
 func TestMatrix(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,7 @@ func documents(w want) map[string]want {
 // pinned are outcomes for lock and list, which do without a checksum file that they
 // cannot have.
 func pinned(a again) map[string]want {
-	w := unvouched
+	w := unverified
 	w.again = a
 	return map[string]want{"checksum/lock": w, "checksum/list": w}
 }
@@ -179,11 +179,11 @@ var upstreamFaults = []*fault{
 	},
 	{
 		name: "401", answer: func(a *answer) { a.status(http.StatusUnauthorized, "WWW-Authenticate", `Basic realm="files"`) },
-		want: fails(3, "401 Unauthorized", nothing), except: and(unsized, map[string]want{"checksum": unvouched}),
+		want: fails(3, "401 Unauthorized", nothing), except: and(unsized, map[string]want{"checksum": unverified}),
 	},
 	{
 		name: "404", answer: func(a *answer) { a.status(http.StatusNotFound) },
-		want: fails(3, "404 Not Found", nothing), except: map[string]want{"checksum": unvouched},
+		want: fails(3, "404 Not Found", nothing), except: map[string]want{"checksum": unverified},
 	},
 	{
 		name: "HEAD is answered 405",
@@ -226,7 +226,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "Content-Length is too short", downloads: true,
 		answer: always(func(a *answer) { a.raw(fmt.Sprintf("Content-Length: %d", short(a.data)), a.data) }),
-		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": fails(4, "the size does not match", aPart), "chart": wrongChart(allOfIt), "index": fails(4, "cannot be used", allOfIt), "checksum": unvouched},
+		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": fails(4, "the size does not match", aPart), "chart": wrongChart(allOfIt), "index": fails(4, "cannot be used", allOfIt), "checksum": unverified},
 	},
 	{
 		name: "Content-Length is too long", downloads: true,
@@ -252,7 +252,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "an empty file", answer: func(a *answer) { a.data = nil; a.whole() }, want: fails(3, "empty", nothing),
 		except: map[string]want{
-			"chart": wrongChart(nothing), "archive": fails(4, "does not match", nothing), "checksum": unvouched,
+			"chart": wrongChart(nothing), "archive": fails(4, "does not match", nothing), "checksum": unverified,
 			"archive/list": done(nothing), "dependency/list": done(nothing),
 		},
 	},
@@ -264,17 +264,17 @@ var upstreamFaults = []*fault{
 			_, _ = a.ResponseWriter.Write([]byte("<!DOCTYPE html><html><title>Log in</title>"))
 		},
 		want: fails(3, "a web page", nothing), except: map[string]want{
-			"checksum": unvouched, "archive": fails(4, "does not match", nothing),
+			"checksum": unverified, "archive": fails(4, "does not match", nothing),
 			"archive/list": unknownSize, "dependency/list": unknownSize,
 		},
 	},
 	{
 		name: "a redirect in a circle", answer: func(a *answer) { a.redirect(a.request.URL.Path) },
-		want: fails(3, "redirects in a circle", nothing), except: and(unsized, map[string]want{"checksum": unvouched}),
+		want: fails(3, "redirects in a circle", nothing), except: and(unsized, map[string]want{"checksum": unverified}),
 	},
 	{
 		name: "a redirect from https to http", over: https, answer: func(a *answer) { a.redirect("http://127.0.0.1:1/") },
-		want: fails(3, "redirects from https to plain http", nothing), except: and(unsized, map[string]want{"checksum": unvouched}),
+		want: fails(3, "redirects from https to plain http", nothing), except: and(unsized, map[string]want{"checksum": unverified}),
 	},
 	{
 		name: "an authority that is not known", over: https, certificate: certUnknown, places: hosts,

@@ -61,7 +61,7 @@ type want struct {
 	// about is in the message as well; where it is empty, that is the file.
 	about string
 	// unnoticed says that the command is done with damaged content, since
-	// nobody vouches for it.
+	// no publisher gives a checksum.
 	unnoticed bool
 	// note is what else there is to say of a command that is done.
 	note string
@@ -74,7 +74,7 @@ func fails(code int, says string, a again) want { return want{code: code, says: 
 var (
 	unnoticed   = want{unnoticed: true}
 	unknownSize = want{note: "the size is not known"}
-	unvouched   = want{note: "nobody vouches"}
+	unverified  = want{note: "unverified"}
 )
 
 // cell is a fault that a command meets.

@@ -33,7 +33,7 @@ type place string
 const (
 	theIndex      place = "index"
 	theArchive    place = "archive"    // the index has its checksum
-	theDependency place = "dependency" // nobody vouches for it
+	theDependency place = "dependency" // unverified: no publisher gives a checksum
 	theChecksum   place = "checksum"   // the publisher's, of the dependency
 	theChart      place = "chart"      // its repository has its digest
 )
@@ -50,7 +50,7 @@ var victims = map[place]string{
 var placeTitles = map[place]string{
 	theIndex:      "Around the index",
 	theArchive:    "Around a plugin whose checksum is in the index",
-	theDependency: "Around a dependency that nobody vouches for",
+	theDependency: "Around an unverified dependency",
 	theChecksum:   "Around a publisher's checksum file",
 	theChart:      "Around the Helm chart",
 }
@@ -74,7 +74,7 @@ type fault struct {
 	stall bool
 	// places are where it happens; nil is everywhere.
 	places []place
-	// delivers returns what a dependency, which nobody vouches for, is taken to
+	// delivers returns what a dependency, which is unverified, is taken to
 	// be; nil stands for what it is.
 	delivers func(data []byte) []byte
 	// want is how it ends, except where the place, or place/command, says otherwise.

@@ -16,8 +16,8 @@ import (
 
 // writeUpstream makes a plugin repository in a directory: so many plugins for
 // linux/amd64, each an archive of a random program of size bytes with a
-// checksum in the index, and a dependency of the same size that nobody vouches
-// for. The content is the same every time.
+// checksum in the index, and an unverified dependency of the same size
+// The content is the same every time.
 func writeUpstream(t testing.TB, dir string, plugins, size int) {
 	t.Helper()
 	index := bytes.NewBufferString("entries:\n")
