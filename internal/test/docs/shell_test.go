@@ -220,8 +220,12 @@ var (
 	absolute  = regexp.MustCompile(`(^|[\s='":,(])(/(?:media|mnt|srv|etc/botkube-mirror)\b)`)
 )
 
+// proxyName stands in pages for the proxy of the world.
+const proxyName = "proxy.example.com:3128"
+
 // realText turns what a page has into what is run: ports that are free, and directories of the world.
 func (w *world) realText(text string) string {
+	text = strings.ReplaceAll(text, proxyName, w.proxy)
 	text = localPort.ReplaceAllStringFunc(text, func(s string) string {
 		at := strings.LastIndex(s, ":")
 		return s[:at+1] + w.port(s[at+1:])
@@ -231,7 +235,7 @@ func (w *world) realText(text string) string {
 
 // pageText turns it back.
 func (w *world) pageText(text string) string {
-	text = strings.ReplaceAll(text, w.proxy, "proxy.example.com:3128")
+	text = strings.ReplaceAll(text, w.proxy, proxyName)
 	text = strings.ReplaceAll(text, w.root, "")
 	for _, shown := range slices.Sorted(maps.Keys(w.ports)) {
 		text = regexp.MustCompile(`:`+w.ports[shown]+`\b`).ReplaceAllString(text, ":"+shown)

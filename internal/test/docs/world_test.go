@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -204,6 +205,9 @@ func newWorld(t testing.TB, repository string) *world {
 	w.proxy = strings.TrimPrefix(proxy.URL, "http://")
 
 	ca := w.write("etc/ca.pem", authority.PEM(), 0o644)
+	certificate, key := authority.Site(-time.Hour, 24*time.Hour, "mirror.example.com", "localhost")
+	w.write("etc/tls.crt", certificate, 0o644)
+	w.write("etc/tls.key", key, 0o600)
 	w.write("bin/go", []byte(goProgram), 0o755)
 	seeder := w.write("etc/botkube-mirror-linux-amd64", binaryFor(platform{"linux", "amd64"}, "seeder", 100<<10), 0o755)
 	w.write("bin/botkube-mirror", fmt.Appendf(nil, startProgram, seeder, binaryPath), 0o755)
@@ -216,7 +220,8 @@ func newWorld(t testing.TB, repository string) *world {
 		"PATH=" + filepath.Join(w.root, "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + filepath.Join(w.root, home), "TMPDIR=" + filepath.Join(w.root, "tmp"), "USER=you", "LOGNAME=you",
 		"LC_ALL=C.UTF-8", "TZ=UTC", "TERM=dumb", "COLUMNS=80",
-		"REPOSITORY=" + repository, // for hidden commands
+		// For hidden commands: the repository, and where ca.pem, tls.crt and tls.key are.
+		"REPOSITORY=" + repository, "TEST=" + filepath.Join(w.root, "etc"),
 		"HTTPS_PROXY=" + proxy.URL, "https_proxy=" + proxy.URL, "HTTP_PROXY=" + proxy.URL, "http_proxy=" + proxy.URL, "NO_PROXY=localhost,127.0.0.1", "no_proxy=localhost,127.0.0.1",
 		"SSL_CERT_FILE=" + ca, "CURL_CA_BUNDLE=" + ca, "GIT_SSL_CAINFO=" + ca, "GIT_CONFIG_NOSYSTEM=1",
 		// A terminal shows a bar, which is gone at the end.
