@@ -26,8 +26,8 @@ a site, an image, docker://REFERENCE in a registry, or - for standard input.
 A file must not change while its URL stays the same. diff points out each file
 that did.
 
-With --format markdown, the result is a comment for a merge request. It has at
-most 60,000 bytes, and names in it are escaped.`,
+--format markdown prints a comment for a merge request. It has at most 60,000
+bytes, and names in it are escaped.`,
 		Example: `  botkube-mirror diff old.tar new.tar
   botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code
 

@@ -83,11 +83,11 @@ type transferFlags struct {
 func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX` Download through a proxy repository, such as Nexus or Artifactory. A URL that begins with the first prefix is read from the second one instead. Prefixes are https:// for files and git repositories, docker:// for images. The longest match wins.")
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "`N` Transfer this many files at the same time")
-	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "`N` Repeat a failed request up to this many times in a row. By default, the pauses between take one to two minutes in all.")
+	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "`N` Repeat a failed request up to this many times in a row. The default pauses for one to two minutes in all.")
 	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "`DURATION` Wait at most this long if a server asks for a pause. Servers do so after a rate limit. If a server asks for more, the command fails at once.")
 	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` Reconnect if a transfer stands still for this long. The whole transfer may take any time.")
 	t.rate.kind = "rate"
-	c.Flags().Var(&t.rate, "max-rate", "`RATE` Limit all transfers together to this many bytes a second. Write it like 500KB or 2MiB. (default: no limit)")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` Limit all transfers together to this rate, such as 500KB or 2MiB a second (default: no limit)")
 	group(c.Flags(), networkGroup)
 }
 
@@ -140,7 +140,7 @@ func (b *byteCount) Set(text string) error {
 
 func (t *transferFlags) registerMaxSize(c *cobra.Command) {
 	t.maxSize = byteCount{"size", "1GiB", fetch.DefaultMaxBytes}
-	c.Flags().Var(&t.maxSize, "max-size", "`SIZE` Refuse to download a file that is larger. Write it like 500MB or 2GiB.")
+	c.Flags().Var(&t.maxSize, "max-size", "`SIZE` Refuse to download a larger file. Write sizes like 500MB or 2GiB.")
 	group(c.Flags(), networkGroup)
 }
 

@@ -30,7 +30,7 @@ func (s *selectionFlags) register(c *cobra.Command, show bool) {
 		title, does, additional = "What to show", "Show", "Show %s too"
 		defaultPlugins, defaultPlatforms = "all", "all"
 	}
-	flags.StringVar(&s.Version, "version", "", "`VERSION` "+does+" the plugins of this Botkube release. Write it like v1.14.0, or latest. The default repositories depend on it.")
+	flags.StringVar(&s.Version, "version", "", "`VERSION` "+does+" the plugins of this Botkube release, such as v1.14.0. latest is the newest one. The default repositories depend on it.")
 	flags.StringArrayVar(&s.Values, "values", nil, "`FILE` "+does+" what an agent with these Helm values starts. FILE has values of Botkube's chart, a Flux or Argo CD document with such values, or objects that the chart rendered. Plugins come from the repositories that the values name. Later files win over earlier ones.")
 	allEnabledFlag(flags, &s.AllEnabled)
 	flags.StringArrayVar(&s.repositories, "repository", nil, "`NAME=URL` Read this plugin index, instead of Botkube's own ones. NAME is the repository's name in the agent's configuration. URL may also be a path.")

@@ -84,7 +84,7 @@ unless you give --keep-going.`,
 
 func keepGoingFlag(c *cobra.Command, keepGoing *bool) {
 	c.Flags().BoolVar(keepGoing, "keep-going", false,
-		"Go on after a failed download. At the end, the failures are listed, nothing is written, and the exit code is 5.")
+		"Go on after a failed download. The command then lists all failures, writes nothing, and exits with 5.")
 	group(c.Flags(), runFlags)
 }
 

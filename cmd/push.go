@@ -87,7 +87,7 @@ other referrers are copied too.`,
 	}
 	sub.register(c)
 	flags := c.Flags()
-	flags.StringArrayVar(&skip, "skip", nil, "`PART` Leave out this part. It is image, bundle, agent-image, watcher-image, chart or referrers. Commas may separate several.")
+	flags.StringArrayVar(&skip, "skip", nil, "`PART` Leave out this part. Parts are image, bundle, agent-image, watcher-image, chart and referrers. Commas may separate several.")
 	group(flags, "What to take")
 	flags.StringArrayVar(&tags, "tag", nil, "`TAG` Tag the image and the bundle with this. Commas may separate several. (default: the Botkube version)")
 	flags.StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` Put the Helm chart here, below PREFIX. Give botkube-chart if the registry allows names of two levels only.")

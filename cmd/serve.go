@@ -26,11 +26,11 @@ func serveCommand(g *global) *cobra.Command {
 TARGET is a bundle (a file or a directory), a site, one version of a site
 (SITE/VERSION), or a directory with a bundle for each version.
 
-The URLs are the same as those of a site (pull -o site:DIR), so you can replace
-a site by serve, and serve by a site. Indexes name files of this server only.
-Their URLs begin with --base-url or, without it, with the host that the agent
-asked for. Give --base-url if a proxy ends TLS or has another name, because
-X-Forwarded-Host and similar headers are ignored.
+A server and a site (pull -o site:DIR) have the same URLs, so one can replace
+the other. Indexes name files of this server only. Their URLs begin with
+--base-url or, without it, with the host that the agent asked for. Give
+--base-url if a proxy ends TLS or has another name, because X-Forwarded-Host and
+similar headers are ignored.
 
 Every file is compared with its checksum before it is served for the first time,
 and again after it was changed. serve notices bundles that are added, replaced

@@ -27,8 +27,8 @@ func valuesCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "values TARGET",
 		Short: "Print the Helm values that make an agent use a mirror",
-		Long: `Print Helm values to use on top of your own. With them, the agent starts from
-the mirror and calls nothing outside. TARGET is any mirror that list can show.
+		Long: `Print Helm values to use on top of your own. They make the agent start from the
+mirror and call nothing outside. TARGET is any mirror that list can show.
 
 Choose how the files come to the agent:
 

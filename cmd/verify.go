@@ -26,12 +26,12 @@ TARGET is a directory for an agent, a bundle (a file or a directory), an image,
 a site or one version of it (SITE/VERSION), docker://REFERENCE in a registry, or
 - for a bundle on standard input.
 
-With --values, verify also answers two questions about an agent with these Helm
-values. Is everything in the mirror that the agent starts? Whom does it call
-that a value could stop?
+With --values, verify also checks two things for an agent with these Helm
+values. The mirror must have everything that the agent starts. And the agent
+must not call anything outside that a value can turn off.
 
-With --against, the mirror must also be what a lock from elsewhere pins. Against
-a bundle, every file of a directory is unpacked again and compared.
+--against compares the mirror with a lock that came another way. If you give a
+bundle instead, its archives are unpacked again to compare every file.
 
 Indexes name the place where agents find the files. Give --base-url for a site,
 or --mount for a directory or an image, to check that place. Otherwise verify
@@ -75,9 +75,9 @@ prints it.`,
 	flags.StringVar(&o.Version, "version", "", "`VERSION` Chart version of the values, if the mirror does not have it")
 	flags.BoolVar(&o.Unpack, "unpack", false, "Also unpack the archives of a bundle, as an agent needs them. This takes longer.")
 	group(flags, "What to check")
-	flags.StringVar(&o.BaseURL, "base-url", "", "`URL` Indexes of a site must name this URL. With --values, it is also the URL of what a bundle holds.")
-	flags.BoolVar(&o.Served, "served", false, "botkube-mirror serve answers at --base-url. Then the URLs in the indexes of a site do not matter.")
-	flags.StringVar(&o.Mount, "mount", "", "`PATH` Indexes of a directory or an image must name this path. With --values, it is also the path of what a bundle holds.")
+	flags.StringVar(&o.BaseURL, "base-url", "", "`URL` Check that the indexes of a site name this URL. For a bundle with --values, it is where its files will be served.")
+	flags.BoolVar(&o.Served, "served", false, "Do not check the URLs in the indexes of a site. botkube-mirror serve writes its own ones.")
+	flags.StringVar(&o.Mount, "mount", "", "`PATH` Check that the indexes of a directory or an image name this path. For a bundle with --values, it is where the agent will see its files.")
 	group(flags, "Where agents find the files")
 	net.register(c)
 	return c

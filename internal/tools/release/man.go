@@ -35,7 +35,7 @@ func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath
 func page(c *cobra.Command, day time.Time) []byte {
 	p := cmd.PageOf(c)
 	w := &writer{}
-	w.line(".TH %s 1 %s botkube-mirror \"botkube-mirror manual\"", roff(strings.ToUpper(pageName(c))), day.UTC().Format(time.DateOnly))
+	w.line(".TH %s 1 %s botkube-mirror \"User commands\"\n.nh\n.ad l", roff(strings.ToUpper(pageName(c))), day.UTC().Format(time.DateOnly))
 	w.line(".SH NAME\n%s \\- %s", roff(pageName(c)), roff(p.Summary))
 	w.line(".SH SYNOPSIS\n\\fB%s\\fR%s", roff(p.Name), roff(strings.TrimPrefix(p.Synopsis, p.Name)))
 	w.line(".SH DESCRIPTION")
