@@ -16,7 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// noArgs and maxArgs add to cobra's validators a hint.
+// noArgs and maxArgs are cobra's validators, but their errors have a hint.
 func noArgs(c *cobra.Command, args []string) error { return maxArgs(0)(c, args) }
 
 func maxArgs(n int) cobra.PositionalArgs {
@@ -66,8 +66,8 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// checkEmpty refuses flags whose empty value would turn a check off, or leave something out
-// that was asked for: it comes from a variable of a shell that is not set.
+// checkEmpty refuses an empty value for flags that it would turn off. Such a value usually comes
+// from a shell variable that is not set.
 func checkEmpty(flags *pflag.FlagSet) error {
 	for _, flag := range []struct{ name, effect string }{
 		{"lock", "nothing would be compared with it"},
@@ -84,7 +84,7 @@ func checkEmpty(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// notOneOf is the error of a flag whose value is not among the known ones.
+// notOneOf is the error of a flag with an unknown value.
 func notOneOf(flag string, known []string, value string) error {
 	e := fault.New(fault.Usage, "--%s must be one of %s, not %q", flag, strings.Join(known, ", "), value)
 	if near := spelling.Nearest(value, known); near != "" {
@@ -96,14 +96,14 @@ func notOneOf(flag string, known []string, value string) error {
 	return e
 }
 
-// The words of libraries for a value that is not of a flag's type.
+// The errors of libraries for a value of the wrong type.
 var (
 	notNumber   = lazyregexp.New(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
 	notBool     = lazyregexp.New(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
 	notDuration = lazyregexp.New(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
 )
 
-// valueError words what is wrong with a flag's value without Go's terms.
+// valueError says what is wrong with a flag's value without Go's terms.
 func valueError(err error) error {
 	text := err.Error()
 	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")

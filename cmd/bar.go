@@ -13,18 +13,17 @@ import (
 )
 
 const (
-	// leastColumns is how wide a terminal must be for a bar with its most important figures.
+	// leastColumns is the narrowest terminal that gets a bar.
 	leastColumns = 30
-	// leastBar is the divisor for the bar itself: it has at least a sixth of the terminal.
-	// besideBar is how wide the percentage and blanks are.
+	// The bar itself takes at least one part in leastBar of the terminal. The percentage and blanks
+	// take besideBar columns.
 	leastBar  = 6
 	besideBar = 13
-	// barSteps is in how many steps the bar moves.
+	// barSteps is the number of steps in which the bar moves.
 	barSteps = 10000
 )
 
-// canDraw reports whether a bar can be drawn: on a terminal that can go back in a line, and is wide
-// enough.
+// canDraw reports whether standard error is a terminal that is wide enough and can go back in a line.
 func (env *Environment) canDraw() bool {
 	return isTerminal(env.Stderr) && env.Getenv("TERM") != "dumb" && columns(env.Stderr) >= leastColumns
 }
@@ -43,7 +42,7 @@ func fileOf(w io.Writer) (*os.File, bool) {
 	return f, ok
 }
 
-// columns is how wide a terminal is, or 80 for what is none.
+// columns returns the width of a terminal, or 80 for other writers.
 func columns(w io.Writer) int {
 	if f, ok := fileOf(w); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
@@ -53,18 +52,18 @@ func columns(w io.Writer) int {
 	return 80
 }
 
-// bar is one progress bar for all that is moved, with the figures and the files under way. It fills
-// the terminal, whose width may change.
+// bar is one progress bar for all transfers, with figures and file names. It fills the terminal,
+// whose width may change.
 type bar struct {
 	out io.Writer
-	// bar is nil before there is something to tell, and has a length if measured.
+	// bar is nil until there is something to show. It has a length if measured.
 	bar      *progressbar.ProgressBar
 	measured bool
 	began    time.Time // the activity
 	drawn    time.Time
 }
 
-// draw draws the bar, unless that was done a moment ago. A short preparation needs none.
+// draw draws the bar, at most ten times a second. A short preparation needs none.
 func (b *bar) draw(m *meter) {
 	if time.Since(b.drawn) < time.Second/10 || m.activity == "" && time.Since(m.began) < time.Second {
 		return
@@ -78,12 +77,13 @@ func (b *bar) draw(m *meter) {
 	if b.measured {
 		_ = b.bar.Set64(min(int64(float64(m.done)/float64(m.total)*barSteps), barSteps-1)) // at the end, the bar goes
 	}
-	// The cursor goes to the beginning of the line. So the terminal's ^C stays on it, and nothing
-	// is left of a line that a narrower terminal breaks.
+	// The cursor goes to the beginning of the line. So the terminal's ^C stays on this line, and
+	// nothing remains if a narrower terminal breaks it.
 	b.write(eraseBelow + "\r")
 }
 
-// newBar returns a bar that judges neither rates nor times: lines without a terminal need the same.
+// newBar returns a bar without rates and times. The meter computes these, because lines without a
+// terminal need them too.
 func newBar(out io.Writer, measured bool) *progressbar.ProgressBar {
 	options := []progressbar.Option{
 		progressbar.OptionSetWriter(out),
@@ -109,20 +109,20 @@ func (b *bar) clear() {
 	b.drawn = time.Time{}
 }
 
-// write writes a control sequence, where there are any.
+// write writes text with a control sequence, if the terminal understands them.
 func (b *bar) write(sequence string) {
 	if ansi {
 		_, _ = io.WriteString(b.out, sequence) // nobody could be told
 	}
 }
 
-// ansi says that terminals know control sequences. Consoles of Windows must be told to.
+// ansi says whether terminals understand control sequences. Windows consoles do so only on request.
 const ansi = runtime.GOOS != "windows"
 
 // eraseBelow erases what follows the cursor (ECMA-48, ED).
 const eraseBelow = "\x1b[J"
 
-// barText is what stands beside the bar: as much as fits, the most important first.
+// barText returns the text beside the bar: as much as fits, the most important first.
 func barText(m *meter, columns int) string {
 	room := columns - besideBar - columns/leastBar
 	var t barLine
@@ -178,7 +178,7 @@ func (l barLine) String() string {
 	return text
 }
 
-// listed lists names, and says how many more there are.
+// listed returns the names that fit, and the number of the others.
 func listed(names []string, all int) string {
 	text := strings.Join(names, ", ")
 	if more := all - len(names); more > 0 {

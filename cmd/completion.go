@@ -10,9 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// byPlaceholder completes the value of a flag by what help calls it, `FILE` for example. Bools, and
-// flags whose values [constraints] list, need no entry. Any other value is free text, for which
-// nothing is offered.
+// byPlaceholder completes the value of a flag by its placeholder in help, for example FILE. Bools and
+// flags with an Enum in [constraints] need no entry. Nothing is offered for other flags.
 var byPlaceholder = map[string]completer{
 	"FILE":                       (*asked).anyFile,
 	"TARGET":                     (*asked).output,
@@ -31,7 +30,7 @@ var byPlaceholder = map[string]completer{
 	"=REFERENCE":                 (*asked).image,
 }
 
-// byFlag completes the values of flags whose placeholder does not say enough.
+// byFlag completes the values of flags for which the placeholder is not enough.
 var byFlag = map[string]completer{
 	"file":    yamlFile,
 	"lock":    jsonFile,
@@ -73,7 +72,7 @@ func completerOf(command string, f *pflag.Flag, placeholder string) completer {
 	return nothing
 }
 
-// completeValues has cobra ask for the values of flags and arguments, if a shell asks at all.
+// completeValues registers the completers with cobra, but only if a shell asks for completion.
 func (g *global) completeValues(root *cobra.Command) {
 	if len(g.env.Args) == 0 || g.env.Args[0] != cobra.ShellCompRequestCmd && g.env.Args[0] != cobra.ShellCompNoDescRequestCmd {
 		return
@@ -82,7 +81,7 @@ func (g *global) completeValues(root *cobra.Command) {
 		all.VisitAll(func(f *pflag.Flag) {
 			placeholder, _ := placeholderOf(f)
 			f.Usage = describeFlag(c.Name(), f).Summary
-			// It fails for a flag of all commands only, which has one already.
+			// It fails only for flags of all commands, which are registered already.
 			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 				return g.complete(c, args, typed, completerOf(c.Name(), f, placeholder))
 			})
@@ -102,12 +101,12 @@ func (g *global) completeValues(root *cobra.Command) {
 	}
 }
 
-// completionVariables are set by cobra's script for PowerShell, for the rest of the session, and by
-// people who want no descriptions. They are without [envPrefix].
+// completionVariables are variables for cobra, without [envPrefix]. Its script for PowerShell sets
+// them for the rest of the session, and people set them to turn descriptions off.
 var completionVariables = []string{"ACTIVE_HELP", "COMPLETION_DESCRIPTIONS"}
 
-// isCompletion reports whether a shell asks. The environment and the configuration file are not
-// checked then: an error would show up in the middle of a line, or when a shell starts.
+// isCompletion reports whether a shell asks for completion. The environment and the configuration
+// file are not checked then: the error would appear in the middle of a line, or when a shell starts.
 func (g *global) isCompletion(c *cobra.Command) bool {
 	script := c.HasParent() && c.Parent().Name() == "completion"
 	if script {
@@ -116,13 +115,13 @@ func (g *global) isCompletion(c *cobra.Command) bool {
 	return script || c.Name() == cobra.ShellCompRequestCmd
 }
 
-// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is
-// in the line, such as $(COMMAND). They also complete values with @, :, = and commas in them.
+// scripts ask this program how the word at the cursor can go on. Unlike cobra's scripts, they run
+// nothing in the line, such as $(COMMAND), and complete values with @, :, = and commas.
 //
 //go:embed completion
 var scripts embed.FS
 
-// completionShell is a shell for which there is a script.
+// completionShell is a shell that has a script.
 type completionShell struct {
 	name, now, always string
 }
@@ -171,8 +170,8 @@ func (s completionShell) command(g *global) *cobra.Command {
 	return c
 }
 
-// script returns the shell's script. That for PowerShell is cobra's, which would run what is in
-// parentheses in the line.
+// script returns the shell's script. The one for PowerShell is cobra's, with a line added: it would
+// run commands in parentheses.
 func (s completionShell) script(root *cobra.Command) (string, error) {
 	if s.name != "powershell" {
 		script, err := scripts.ReadFile("completion/" + s.name)

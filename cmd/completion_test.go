@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestEverythingIsCompleted wants each argument of a command to have a completer, and each entry of
-// the tables to be of use.
+// TestEverythingIsCompleted checks that every argument has a completer, and that every entry of the
+// tables is used.
 func TestEverythingIsCompleted(t *testing.T) {
 	root := (&global{env: &Environment{Stdout: io.Discard, Stderr: io.Discard}}).command()
 	flags, placeholders := map[string]bool{}, map[string]bool{}

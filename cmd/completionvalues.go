@@ -21,10 +21,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// completer says what a value can be.
+// completer offers values for a flag or an argument.
 type completer func(*asked) offer
 
-// asked is a value that a shell asks for.
+// asked is the question of a shell: how can this value go on?
 type asked struct {
 	*global
 	ctx  context.Context
@@ -34,21 +34,21 @@ type asked struct {
 	typed string
 }
 
-// offer is what a shell is told.
+// offer is the answer to a shell.
 type offer struct {
 	// values may have a description, after a tab.
 	values []cobra.Completion
-	// files has the shell complete names of files if no value fits.
+	// files makes the shell complete file names if no value fits.
 	files bool
-	// sorted values are left in their order.
+	// sorted values keep their order.
 	sorted bool
 }
 
-// patience bounds how long a person waits for values.
+// patience is how long a person waits for completion.
 const patience = 2 * time.Second
 
-// complete asks a completer within the time that people have. It tells nothing of what is wrong:
-// the command will, once it is run.
+// complete asks a completer, and gives up after [patience]. It reports no errors, because the
+// command itself will.
 func (g *global) complete(c *cobra.Command, args []string, typed string, by completer) ([]cobra.Completion, cobra.ShellCompDirective) {
 	_ = g.fromEnvironment(c.Flags())
 	_ = g.fromFile(c)
@@ -64,8 +64,8 @@ func (g *global) complete(c *cobra.Command, args []string, typed string, by comp
 	}
 }
 
-// tell returns the values that begin with what is typed and need no quotes. What ends in a
-// separator goes on.
+// tell returns the values that begin with the typed text and need no quotes. No blank follows a
+// value that ends in a separator.
 func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.ShellCompDirective) {
 	for _, v := range o.values {
 		value, description, _ := strings.Cut(v, "\t")
@@ -87,8 +87,8 @@ func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.Sh
 	return slices.Compact(values), directive
 }
 
-// isPlain reports whether a word means itself in every shell, and is no flag. Names come from
-// indexes, mirrors and registries, too.
+// isPlain reports whether a word needs no quotes in any shell, and is not a flag. Names may come from
+// indexes, mirrors and registries.
 func isPlain(word string) bool {
 	return word != "" && !strings.ContainsAny(word[:1], "-:=@,+%") && !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:=@,+%", r)
@@ -101,8 +101,8 @@ func oneOf(values ...string) completer {
 	return func(*asked) offer { return offer{values: values, sorted: true} }
 }
 
-// commaList completes the last of several values with commas between them, each of which is offered
-// once.
+// commaList completes the last of several values that are separated by commas. It offers no value
+// twice.
 func commaList(one completer) completer {
 	return func(a *asked) offer {
 		n := strings.LastIndex(a.typed, ",") + 1
@@ -118,7 +118,7 @@ func commaList(one completer) completer {
 	}
 }
 
-// beforeEquals completes what is before the first = and what is after it.
+// beforeEquals completes the text before the first = and the text after it with two completers.
 func beforeEquals(before, after completer) completer {
 	return func(a *asked) offer {
 		if i := strings.Index(a.typed, "="); i >= 0 {
@@ -128,7 +128,7 @@ func beforeEquals(before, after completer) completer {
 	}
 }
 
-// after completes what is typed from byte n on.
+// after completes the typed text from byte n on.
 func (a *asked) after(n int, by completer) offer {
 	rest := *a
 	rest.typed = a.typed[n:]
@@ -140,11 +140,11 @@ func (a *asked) after(n int, by completer) offer {
 	return o
 }
 
-// anyFile leaves it to the shell, which also knows ~ and variables.
+// anyFile leaves file names to the shell, which also knows ~ and variables.
 func (a *asked) anyFile() offer { return offer{files: true} }
 
-// files offers directories and files with some endings. The shell offers all files if there are
-// none, or if a name needs quotes, which the shell does better.
+// files offers directories and files with certain endings. If there are none, or if a name needs
+// quotes, the shell offers all files.
 func (a *asked) files(endings ...string) offer {
 	paths := a.paths(endings...)
 	if !slices.ContainsFunc(paths, func(p string) bool { return !isPlain(p) }) {
@@ -153,12 +153,12 @@ func (a *asked) files(endings ...string) offer {
 	return a.anyFile()
 }
 
-// fileInWord offers all files itself: no shell knows where in a word their names begin.
+// fileInWord offers all files. The shell cannot, because the name begins in the middle of a word.
 func (a *asked) fileInWord() offer { return offer{values: a.paths(""), files: true} }
 
 func (a *asked) directory() offer { return a.files() }
 
-// paths returns directories, and files with some endings, whose path begins with what is typed.
+// paths returns directories, and files with certain endings, whose path begins with the typed text.
 func (a *asked) paths(endings ...string) (paths []cobra.Completion) {
 	dir, base := filepath.Split(a.typed)
 	entries, _ := os.ReadDir(cmp.Or(dir, "."))
@@ -189,10 +189,10 @@ const (
 	lockFile = ".json"
 )
 
-// output offers what can be written.
+// output offers targets to write.
 func (a *asked) output() offer { return a.target(tarFile) }
 
-// source offers what can be read.
+// source offers mirrors to read.
 func (a *asked) source() offer {
 	if reference, ok := strings.CutPrefix(a.typed, form.RegistryPrefix); ok {
 		return a.tags(form.RegistryPrefix, reference)
@@ -204,7 +204,7 @@ func (a *asked) source() offer {
 	return o
 }
 
-// target offers forms and files, and after the name of a form, files of that form.
+// target offers forms and files. After the name of a form, it offers files of that form.
 func (a *asked) target(endings ...string) offer {
 	var o offer
 	for _, f := range forms.All {
@@ -238,8 +238,8 @@ func describe(f *form.Form, out form.Output) string {
 // image offers the tags of a repository that is typed.
 func (a *asked) image() offer { return a.tags("", a.typed) }
 
-// tags asks a registry, but only after a colon behind the name of a repository. prefix goes before
-// references.
+// tags asks a registry for its tags, but only if a colon follows the name of a repository. It puts
+// prefix before each reference.
 func (a *asked) tags(prefix, reference string) offer {
 	colon := strings.LastIndex(reference, ":")
 	if colon < strings.LastIndex(reference, "/") || !strings.Contains(reference, "/") {
@@ -257,7 +257,7 @@ func (a *asked) tags(prefix, reference string) offer {
 	return o
 }
 
-// network reads the flags of the command for the registry that is read. There is one attempt.
+// network reads the command's flags for the registry. It allows one attempt.
 func (a *asked) network() needs {
 	flags := a.c.Flags()
 	var r registryFlags
@@ -274,7 +274,7 @@ func (a *asked) network() needs {
 	return needs{transfer: t, registry: &r}
 }
 
-// known returns the plugins of the mirror that is read, or of the lock, or else those of
+// known returns the plugins of the mirror or lock on the command line, or else those of
 // [asked.upstream].
 func (a *asked) known() []mirror.KnownPlugin {
 	target, _ := a.c.Flags().GetString("lock")
@@ -323,7 +323,7 @@ func (a *asked) pluginNames() offer {
 	return o
 }
 
-// plugins offers names at first, and versions, the newest first, after an @.
+// plugins offers names and, after an @, versions with the newest first.
 func (a *asked) plugins() offer {
 	name, _, versioned := strings.Cut(a.typed, "@")
 	if !versioned {
@@ -402,7 +402,7 @@ func (a *asked) seeders() offer {
 	return o
 }
 
-// repositories offers names. URLs are nowhere to be found.
+// repositories offers names. Their URLs are not known.
 func (a *asked) repositories() offer {
 	var o offer
 	for _, p := range a.known() {

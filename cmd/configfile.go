@@ -16,9 +16,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// constraints bound the values of flags, beyond their types: for the configuration file
-// and its schema, and where a command checks them. A flag that is not here is a key of
-// the file all the same. What holds for one command only is under COMMAND/FLAG.
+// constraints limit the values of flags. The configuration file, its schema and the commands use
+// them. A flag without an entry is also a key of the file. COMMAND/FLAG is for one command only.
 var constraints = map[string]configfile.Constraints{
 	"dependency": {Expects: "REPOSITORY/PLUGIN:NAME=URL, or a mapping of plugins to mappings of dependencies to URLs", Pattern: `^[^/]+/[^/]+:[^:=]+=.+$`, Separators: []string{":", "="}},
 	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
@@ -39,25 +38,26 @@ var constraints = map[string]configfile.Constraints{
 
 	"diff/format": {Enum: []string{"text", "json", "markdown"}},
 
-	// Of values.
+	// of the command values
 	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},
 	"values/format": {Enum: []string{"text", "json", "manifests", "patch"}},
 }
 
-// several is the pattern of one or more of something, with commas between them.
+// several is the pattern of one or more values that are separated by commas.
 func several(one string) string { return "^ *" + one + "( *, *" + one + ")* *$" }
 
-// durations are what [time.ParseDuration] takes, except signs and 0 without a unit.
+// durations has the pattern of [time.ParseDuration], without signs and without 0 that has no unit.
 var durations = configfile.Constraints{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
 
 var unsettable = []string{"help", "file"}
 
-// The other commands work even if the file is wrong.
+// configurable reports whether a command reads the file. The others work even if the file is wrong.
 func configurable(c *cobra.Command) bool {
 	return c.HasParent() && !c.Parent().HasParent() && !c.Hidden && !slices.Contains([]string{"completion", "help", "schema"}, c.Name())
 }
 
-// Its flags belong to a second set of commands, so that values can be tried on them.
+// grammar describes the file. It uses a second set of commands, so that values can be tried on their
+// flags.
 func (g *global) grammar() configfile.Grammar {
 	var grammar configfile.Grammar
 	for _, c := range (&global{env: g.env, logFormat: "text"}).command().Commands() {
@@ -117,7 +117,7 @@ func (g *global) fromFile(c *cobra.Command) error {
 	}
 	file, problems := configfile.Parse(data, g.grammar())
 	for _, s := range file.Settings(c.Name()) {
-		// Settings count even with problems: --log-format words these.
+		// Settings apply even if there are problems: --log-format decides how these are printed.
 		if err := assign(c.Flags().Lookup(s.Name), s.Values); err != nil {
 			problems = append(problems, configfile.Problem{Line: s.Line, Column: s.Column, Text: s.Name + ": it cannot be set"})
 		}
@@ -136,7 +136,7 @@ func (g *global) fromFile(c *cobra.Command) error {
 	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).WithHint("%s", hint)
 }
 
-// helmKey is the problem of a key that is one of Botkube's chart.
+// helmKey matches the problem of a file that has Helm values.
 var helmKey = lazyregexp.New(`there is no key "(communications|executors|sources)"`)
 
 func assign(f *pflag.Flag, values []string) error {
@@ -150,12 +150,12 @@ func assign(f *pflag.Flag, values []string) error {
 	return f.Value.Set(values[0])
 }
 
-// readConfigFile reads a regular file, also through a link: Kubernetes mounts files as links.
+// readConfigFile reads a regular file. It follows links, because Kubernetes mounts files as links.
 func readConfigFile(name string) ([]byte, error) {
 	f, _, err := disk.Open(name)
 	if err == nil {
 		defer f.Close()
-		// A byte more than the bound tells a larger file.
+		// One byte more than allowed shows that the file is too large.
 		return io.ReadAll(io.LimitReader(f, configfile.MaxSize+1))
 	}
 	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, disk.Reason(err))

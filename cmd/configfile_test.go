@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// bareEnvironment is one that says nothing.
+// bareEnvironment returns an environment without variables.
 func bareEnvironment() *Environment {
 	return &Environment{Getenv: func(string) string { return "" }}
 }
@@ -30,7 +30,7 @@ func testGrammar() configfile.Grammar { return (&global{env: bareEnvironment()})
 
 const schemaFile = "../docs/reference/botkube-mirror.schema.json"
 
-// TestSchema keeps the schema in the documentation the one that the flags make.
+// TestSchema checks that the schema in docs is generated from the current flags.
 func TestSchema(t *testing.T) {
 	got, err := configfile.Schema("Configuration file of botkube-mirror", testGrammar())
 	if err != nil {
@@ -59,8 +59,8 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 	return schematest.Compile(t, data)
 }
 
-// TestSchemaAndProgramAgree has the examples, and files that are right and wrong,
-// judged by both.
+// TestSchemaAndProgramAgree checks the examples, correct files and wrong files with the schema and
+// with the program.
 func TestSchemaAndProgramAgree(t *testing.T) {
 	schema, grammar := compiledSchema(t), testGrammar()
 	example, err := os.ReadFile("../docs/reference/botkube-mirror.example.yaml")
@@ -93,7 +93,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 	}
 }
 
-// excerpt returns the configuration file that a page of the documentation shows.
+// excerpt returns the configuration file in a page of the docs.
 func excerpt(t *testing.T, page string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "docs", page))
@@ -172,8 +172,7 @@ func valueFor(f *pflag.Flag) any {
 	return "x"
 }
 
-// TestShapes holds that each is of a flag, and that its bounds are those that the
-// commands have.
+// TestShapes checks that each constraint belongs to a flag, and that commands enforce its bounds.
 func TestShapes(t *testing.T) {
 	grammar := testGrammar()
 	flags := map[string]bool{}
@@ -207,7 +206,7 @@ func TestPrecedence(t *testing.T) {
 	places := []string{"file", "section", "environment", "flag"}
 	for _, kind := range []struct {
 		flag string
-		// what each place says, and what comes of nothing
+		// the value in each place, and the one if no place has any
 		says map[string]string
 		none string
 	}{
@@ -235,8 +234,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestLowerValuesWin holds that a place wins with what is no different from the
-// default, or nothing.
+// TestLowerValuesWin checks that a place wins even if its value is the default, or empty.
 func TestLowerValuesWin(t *testing.T) {
 	for _, tt := range []struct {
 		flag string
@@ -260,8 +258,7 @@ func TestLowerValuesWin(t *testing.T) {
 	}
 }
 
-// effective returns the value of a flag of pull that is given in some places. A list
-// is [a,b].
+// effective returns the value of a flag of pull that is set in some places. A list is [a,b].
 func effective(t *testing.T, name string, says map[string]string) string {
 	t.Helper()
 	values := func(v string) []string {
@@ -323,7 +320,7 @@ func TestSeparated(t *testing.T) {
 	}
 }
 
-// TestSchemaDescribesTheDefaults looks at a few with the eyes of an editor.
+// TestSchemaDescribesTheDefaults checks some descriptions and defaults that editors show.
 func TestSchemaDescribesTheDefaults(t *testing.T) {
 	data, err := os.ReadFile(schemaFile)
 	if err != nil {

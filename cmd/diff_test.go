@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// TestDiffSummary has a line for each aspect that the scripts do not come by.
+// TestDiffSummary covers the aspects that no script covers.
 func TestDiffSummary(t *testing.T) {
 	amd64 := agent.Platform{OS: "linux", Arch: "amd64"}
 	dependency := lock.Difference{
@@ -70,7 +70,7 @@ not compared: chart, which the mountable image cannot hold
 	}
 }
 
-// TestDiffMarkdown has names from outside that would be markup, and tables that are too long.
+// TestDiffMarkdown has names from outside with markup in them, and tables that are too long.
 func TestDiffMarkdown(t *testing.T) {
 	amd64 := agent.Platform{OS: "linux", Arch: "amd64"}
 	hostile := "x` | @all <img src=x> |\n/merge\n# [y](https://evil.example) `"

@@ -21,10 +21,11 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// serviceVariable matches what Kubernetes gives to pods for a Service botkube-mirror… (pkg/kubelet/envvars).
+// serviceVariable matches variables that Kubernetes sets in pods for a Service botkube-mirror…
+// (pkg/kubelet/envvars).
 var serviceVariable = lazyregexp.New(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
 
-// checkEnvironment refuses variables BOTKUBE_MIRROR_… of no flag: they would have no effect.
+// checkEnvironment refuses BOTKUBE_MIRROR_… variables that set no flag, because they have no effect.
 func (g *global) checkEnvironment(root *cobra.Command) error {
 	known := append(flagVariables(root), completionVariables...)
 	for _, setting := range g.env.Environ {
@@ -59,7 +60,7 @@ func flagVariables(root *cobra.Command) (known []string) {
 	return known
 }
 
-// isReferred reports whether a header's value is in the variable.
+// isReferred reports whether --header takes a value from the variable.
 func (g *global) isReferred(name string) bool {
 	for _, arg := range append(strings.FieldsFunc(g.env.Getenv(envName("header")), func(r rune) bool { return r == ',' || r == '\n' }), g.env.Args...) {
 		if strings.HasSuffix(strings.TrimSpace(arg), "="+fromVariable+name) {
@@ -72,8 +73,9 @@ func (g *global) isReferred(name string) bool {
 // proxyVariables are those that net/http reads.
 var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
 
-// checkProxies refuses settings that net/http would ignore, and connect directly
-// (golang.org/x/net/http/httpproxy, config.init). It does not quote them: they may hold a password.
+// checkProxies refuses settings that net/http would ignore, because it would then connect directly
+// (golang.org/x/net/http/httpproxy, config.init). It does not quote them, because they may have a
+// password.
 func (g *global) checkProxies() error {
 	for _, name := range proxyVariables {
 		value := g.env.Getenv(name)
@@ -92,8 +94,8 @@ func (g *global) checkProxies() error {
 	return nil
 }
 
-// logFormat finds --log-format before flags are parsed, for errors of the parsing. It
-// does not look into the configuration file, whose name only the parsing tells.
+// logFormat finds --log-format before flags are parsed, so that errors of the parser have the format
+// too. The configuration file is not known yet.
 func (env *Environment) logFormat() string {
 	format := "text"
 	if env.Getenv("BOTKUBE_MIRROR_LOG_FORMAT") == "json" {
@@ -107,7 +109,7 @@ func (env *Environment) logFormat() string {
 	return format
 }
 
-// fromEnvironment sets the flags that the command line leaves open.
+// fromEnvironment sets flags that are not on the command line.
 func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 	var problem error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -132,7 +134,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 	return problem
 }
 
-// separated splits a variable at line breaks, if it has any, or else at commas.
+// separated splits a variable at line breaks or, if it has none, at commas.
 func separated(value string) []string {
 	if text := strings.TrimSpace(value); strings.Contains(text, "\n") {
 		return strings.Split(text, "\n")
@@ -140,7 +142,8 @@ func separated(value string) []string {
 	return strings.Split(value, ",")
 }
 
-// modTime is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
+// modTime returns SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), or
+// the epoch.
 func (g *global) modTime() (time.Time, error) {
 	value := g.env.Getenv("SOURCE_DATE_EPOCH")
 	if value == "" {

@@ -21,14 +21,14 @@ var exitCodes = map[string][]Term{
 	"pull": {
 		exit(0, "every output is complete"),
 		exit(fault.Upstream, "a server cannot be reached, or does not have a file"),
-		exit(fault.Integrity, "a file, an index or --lock does not match; nothing was written"),
-		exit(fault.Incomplete, "something is missing upstream, or, with --keep-going, downloads failed"),
+		exit(fault.Integrity, "a file or an index does not match its checksum or --lock"),
+		exit(fault.Incomplete, "an image lacks a platform, or --keep-going could not download all files"),
 	},
 	"lock": {
 		exit(0, "the lock is written"),
 		exit(fault.Upstream, "a server cannot be reached, or does not have a file"),
 		exit(fault.Integrity, "a file or an index does not match its checksum"),
-		exit(fault.Incomplete, "something is missing upstream, or, with --keep-going, downloads failed"),
+		exit(fault.Incomplete, "an image lacks a platform, or --keep-going could not download all files"),
 	},
 	"unpack": {
 		exit(0, "every output is complete"),
@@ -38,8 +38,8 @@ var exitCodes = map[string][]Term{
 	},
 	"push": {
 		exit(0, "the registry has everything"),
-		exit(fault.Upstream, "the registry cannot be reached, or refuses"),
-		exit(fault.Integrity, "the bundle is damaged"),
+		exit(fault.Upstream, "the registry cannot be reached, or refuses an upload"),
+		exit(fault.Integrity, "the bundle is damaged, or a tag has other content and --force is not given"),
 		exit(fault.Incomplete, "the bundle lacks a file or a platform"),
 	},
 	"verify": {

@@ -17,7 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// networkFlags are those of a command that talks to servers.
+// networkFlags are the flags of a command that talks to servers.
 type networkFlags struct {
 	registry registryFlags
 	transfer transferFlags
@@ -28,9 +28,9 @@ func (n *networkFlags) register(c *cobra.Command) {
 	n.registry.register(c)
 }
 
-// registryFlags are for registries. Their certificates and authorities count for upstream, too.
+// registryFlags are the flags for a registry. The certificates also apply to upstream.
 type registryFlags struct {
-	// prefix begins the names of the flags.
+	// prefix is what the names of the flags begin with.
 	prefix                string
 	plainHTTP             bool
 	insecure              bool
@@ -111,9 +111,9 @@ func (t transferFlags) check() error {
 	return nil
 }
 
-// byteCount is the value of a flag: a number of bytes, or of bytes a second.
+// byteCount is the value of a flag: a number of bytes, or of bytes per second.
 type byteCount struct {
-	// kind is what help calls the value: size, or rate.
+	// kind is size or rate.
 	kind  string
 	text  string
 	bytes int64
@@ -147,7 +147,7 @@ func (t *transferFlags) registerMaxSize(c *cobra.Command) {
 // minRate is a rate at which even a handshake would take seconds.
 const minRate = 1000
 
-// minStall is the shortest time after which silence means anything.
+// minStall is the shortest silence that means anything.
 const minStall = time.Second
 
 func (t transferFlags) options(version string) transfer.Options {

@@ -128,7 +128,7 @@ func parseEach[T any](flag string, values []string, parse func(string) (T, error
 	return all, nil
 }
 
-// parseReplacement does not quote what it cannot read: that may be a URL with a password.
+// parseReplacement does not quote a value that it cannot read, because it may have a password.
 func parseReplacement(given string) (r index.Replacement, err error) {
 	left, raw, found := strings.Cut(given, "=")
 	colon := strings.LastIndex(left, ":")
@@ -155,7 +155,7 @@ func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
 		if name == "" || strings.Contains(s, "/") || pinned && version == "" {
 			return agent.ParsePluginKey(s)
 		}
-		// Its repository is missing, and what is selected from knows those that have it.
+		// The repository is missing. Whoever selects knows the repositories with such a plugin.
 		return agent.PluginKey{Name: name, Version: version}, nil
 	})
 }
@@ -188,7 +188,7 @@ func (s *subsetFlags) options() (o lock.Selection, err error) {
 	return o, err
 }
 
-// parsePlatforms reads platforms, each once, and reports whether all are wanted.
+// parsePlatforms returns each platform once, and whether all are wanted.
 func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err error) {
 	for _, v := range commaSeparated(values) {
 		if v == "all" {
@@ -206,7 +206,7 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 	return platforms, all, nil
 }
 
-// parsePlatform reads OS/ARCH by Go's names, which indexes have.
+// parsePlatform reads OS/ARCH with Go's names, as indexes do.
 func parsePlatform(s string) (agent.Platform, error) {
 	p, err := agent.ParsePlatform(s)
 	meant, ok := agent.MeantPlatform(s)
@@ -230,10 +230,10 @@ func commaSeparated(values []string) []string {
 	return all
 }
 
-// fromVariable begins a value that names an environment variable.
+// fromVariable is the prefix of a value that names an environment variable.
 const fromVariable = "env:"
 
-// headers parses the values of --header. Its errors quote no values, which may be secret.
+// headers parses the values of --header. Its errors do not quote values, which may be secret.
 func (g *global) headers(values []string) ([]resolve.Header, error) {
 	var headers []resolve.Header
 	for i, v := range values {

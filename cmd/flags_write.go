@@ -48,7 +48,8 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 	return o, err
 }
 
-// resultTo returns where the result goes: to standard error if a bundle has standard output.
+// resultTo returns where the result is printed. If a bundle goes to standard output, that is standard
+// error.
 func (g *global) resultTo(outputs []form.Target) io.Writer {
 	if slices.ContainsFunc(outputs, func(t form.Target) bool { return t.Path == form.StandardStream }) {
 		return g.env.Stderr

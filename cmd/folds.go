@@ -7,23 +7,24 @@ import (
 	"time"
 )
 
-// folds are the sections that a CI system folds in its log. Nil has none.
+// folds writes sections that a CI system can fold in its log. Nil writes none.
 type folds struct {
 	out   io.Writer
 	style foldStyle
-	// title is that of the open section, or empty; name is what GitLab closes it by, and n counts.
+	// title is the title of the open section, or empty. GitLab closes the section by its name. n
+	// counts sections.
 	title, name string
 	n           int
 }
 
-// foldStyle writes the marks of a section, and of an annotation.
+// foldStyle returns the lines that begin and end a section, and an annotation.
 type foldStyle struct {
 	begin, end func(name, title string) string
-	// annotation is nil if the log has none.
+	// annotation is nil if the system has none.
 	annotation func(level, text string) string
 }
 
-// newFolds returns the folds of the system that the environment names, or nil.
+// newFolds returns the folds for the CI system in the environment, or nil.
 func newFolds(env *Environment) *folds {
 	switch {
 	case env.Getenv("GITHUB_ACTIONS") != "":
@@ -34,7 +35,7 @@ func newFolds(env *Environment) *folds {
 	return nil
 }
 
-// begin has what follows be in the section of what is under way.
+// begin opens a section for the current activity, unless it is open.
 func (f *folds) begin(m *meter) {
 	if f == nil {
 		return
@@ -49,7 +50,7 @@ func (f *folds) begin(m *meter) {
 	_, _ = io.WriteString(f.out, f.style.begin(f.name, title)) // nobody could be told
 }
 
-// end has what follows be outside of sections.
+// end closes the open section.
 func (f *folds) end() {
 	if f == nil || f.title == "" {
 		return
@@ -58,7 +59,7 @@ func (f *folds) end() {
 	f.title = ""
 }
 
-// annotate adds a text to the page of the run, if there is one.
+// annotate adds a text to the page of the run, if the system has such a page.
 func (f *folds) annotate(level, text string) {
 	if f != nil && f.style.annotation != nil {
 		_, _ = io.WriteString(f.out, f.style.annotation(level, text)) // nobody could be told

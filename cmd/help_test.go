@@ -21,7 +21,7 @@ func eachCommand(f func(*cobra.Command)) {
 	visit(Tree())
 }
 
-// TestHelpFits wants help that fits the terminal, with examples soon.
+// TestHelpFits checks that help fits the terminal, and that the examples come within ten lines.
 func TestHelpFits(t *testing.T) {
 	eachCommand(func(c *cobra.Command) {
 		p := PageOf(c)
@@ -49,8 +49,8 @@ func TestHelpFits(t *testing.T) {
 	})
 }
 
-// TestFlagsAreDescribed wants each flag to be in a group, with a placeholder if it takes a value, and
-// its summary to fit where a shell shows it.
+// TestFlagsAreDescribed checks that each flag is in a group, has a placeholder if it takes a value,
+// and has a summary that a shell can show in a line.
 func TestFlagsAreDescribed(t *testing.T) {
 	eachCommand(func(c *cobra.Command) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -73,7 +73,7 @@ func TestFlagsAreDescribed(t *testing.T) {
 	})
 }
 
-// TestExamples wants the command lines of the examples to be right.
+// TestExamples checks the flags and the number of arguments in the examples.
 func TestExamples(t *testing.T) {
 	eachCommand(func(c *cobra.Command) {
 		text := strings.ReplaceAll(unindented(c.Example), "\\\n", "")

@@ -14,7 +14,7 @@ import (
 
 const module = "github.com/botkube-mirror/botkube-mirror/"
 
-// base are the packages that any other may import.
+// base has the packages that all others may import.
 var base = []string{"disk", "fault", "filelock", "lazyregexp", "textfile", "spelling"}
 
 // below says which parts of internal a part may import beside [base] and itself: the
@@ -33,7 +33,7 @@ var below = map[string][]string{
 	"disk":       {}, "fault": {}, "filelock": {}, "lazyregexp": {}, "textfile": {}, "spelling": {},
 }
 
-// importers says who alone may import something: what it gives us is in one place.
+// importers says which packages alone may import something, so that its use is in one place.
 var importers = map[string][]string{
 	"github.com/minio/minio-go":              {"internal/remote/fetch"},
 	"golang.org/x/crypto/bcrypt":             {"internal/serve"},
@@ -42,7 +42,7 @@ var importers = map[string][]string{
 	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/test/script"},
 	"golang.org/x/crypto/x509roots":          {"internal/remote/transfer"},
 	"github.com/spf13/cobra":                 {"cmd"},
-	// A start compiles no expression. The configuration file has patterns in a table.
+	// No expression is compiled at start-up. The configuration file has patterns in a table.
 	"regexp":                         {"internal/lazyregexp", "internal/configfile", "internal/test/registrytest", "internal/test/script", "internal/test/reliability/powercut"},
 	"github.com/schollz/progressbar": {"cmd"},
 	module + "cmd":                   {"."},
@@ -57,7 +57,7 @@ var importers = map[string][]string{
 	module + "internal/form/image":    {"internal/form/forms", "internal/push", "cmd"},
 }
 
-// TestImports keeps the structure that docs/architecture.md describes.
+// TestImports checks the structure that docs/architecture.md describes.
 func TestImports(t *testing.T) {
 	unused := maps.Clone(importers)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -95,7 +95,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// isWithin reports whether a package is a library's.
+// isWithin reports whether a package belongs to a library.
 func isWithin(imported, library string) bool {
 	return imported == library || strings.HasPrefix(imported, library+"/")
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// UntilInterrupted returns a context that ends at the first signal to stop. A second one kills.
+// UntilInterrupted returns a context that ends at the first signal to stop. A second signal kills the
+// process.
 func UntilInterrupted() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -26,8 +27,8 @@ func hangup(ctx context.Context) <-chan os.Signal {
 	return received
 }
 
-// interrupted returns the error of a run whose context ended: whatever failed, failed
-// because of that, and the exit code is 130. Another error stays as it is.
+// interrupted returns the error of a run. If its context ended, every failure comes from that, and
+// the exit code is 130. Otherwise err is returned as it is.
 func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
@@ -39,7 +40,7 @@ func interrupted(ctx context.Context, err error) error {
 // stalled is how long a write may take once the run is interrupted.
 const stalled = 300 * time.Millisecond
 
-// interruptible is standard output: a write ends with the context even if the reader stalls.
+// interruptible is standard output. A write ends with the context even if nobody reads.
 type interruptible struct {
 	ctx    context.Context
 	to     io.Writer
@@ -51,7 +52,7 @@ func (w *interruptible) Write(p []byte) (int, error) {
 	if w.failed != nil {
 		return 0, w.failed
 	}
-	// A write that is given up may still read what it was given.
+	// A write that was given up may still read its bytes, so they are copied.
 	w.buf = append(w.buf[:0], p...)
 	var n int
 	var err error

@@ -14,8 +14,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// TestInterrupted has what failed after a signal count as interrupted, and a run that was
-// completed all the same not.
+// TestInterrupted checks that a failure after a signal counts as interrupted, and that a run which
+// was completed does not.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	err := fault.New(fault.Upstream, "it is gone")
@@ -32,7 +32,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// silent is a pipe to which nobody writes. What reads it is interrupted.
+// silent is a pipe without a writer. Readers wait until they are interrupted.
 type silent struct {
 	interrupt context.CancelFunc
 	end       <-chan struct{}
@@ -44,8 +44,8 @@ func (s silent) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestInterruptedWhileReading has every command that reads standard input end at a signal,
-// also when nothing comes.
+// TestInterruptedWhileReading checks that every command that reads standard input ends at a signal,
+// even if no input comes.
 func TestInterruptedWhileReading(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -67,7 +67,7 @@ func TestInterruptedWhileReading(t *testing.T) {
 	}
 }
 
-// unread is a pipe that nobody reads. What writes to it is interrupted.
+// unread is a pipe without a reader. Writers wait until they are interrupted.
 type unread struct {
 	interrupt context.CancelFunc
 	end       <-chan struct{}
@@ -79,8 +79,8 @@ func (u unread) Write([]byte) (int, error) {
 	return 0, io.ErrClosedPipe
 }
 
-// TestInterruptedWhileWriting has what writes to standard output end at a signal, also when
-// nobody reads that.
+// TestInterruptedWhileWriting checks that a command that writes to standard output ends at a signal,
+// even if nobody reads.
 func TestInterruptedWhileWriting(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.FileServer(http.Dir("../testdata/upstream")))

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestInterruptedAtPipes has a signal end what waits for a pipe that is named in the place
-// of a file, as <(COMMAND) is, where COMMAND writes nothing.
+// TestInterruptedAtPipes checks that a signal ends a command that waits for a pipe in place of a
+// file, such as <(COMMAND), if COMMAND writes nothing.
 func TestInterruptedAtPipes(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{

@@ -68,7 +68,7 @@ func newLeaky(t *testing.T) leaky {
 	}
 }
 
-// run runs a command as main does, and wants an exit code.
+// run runs a command as main does, and checks its exit code.
 func (l leaky) run(ctx context.Context, t *testing.T, code int, args ...string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -81,7 +81,7 @@ func (l leaky) run(ctx context.Context, t *testing.T, code int, args ...string) 
 	}
 }
 
-// round runs every command once, where it succeeds and where it fails.
+// round runs every command once with success and once with a failure.
 func (l leaky) round(t *testing.T, n int, registry string) {
 	ctx := t.Context()
 	path := func(name string) string { return filepath.Join(l.dir, fmt.Sprint(n), name) }
@@ -141,7 +141,7 @@ func (l leaky) damaged(t *testing.T, from, to string) {
 	}
 }
 
-// tag returns that of a bundle in a layout.
+// tag returns the tag of a bundle in a layout.
 func (l leaky) tag(t *testing.T, layout string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(layout, "index.json"))
@@ -153,7 +153,7 @@ func (l leaky) tag(t *testing.T, layout string) string {
 	return tag
 }
 
-// held are the resources of this process that a command must give back.
+// held has the resources of this process that a command must release.
 type held struct{ goroutines, descriptors int }
 
 func holds() held {
@@ -164,7 +164,7 @@ func holds() held {
 	return h
 }
 
-// steady waits until what is held stays the same for a moment.
+// steady waits until the resources do not change for a moment.
 func steady() held {
 	last := holds()
 	for same := 0; same < 20; time.Sleep(10 * time.Millisecond) {
@@ -178,8 +178,7 @@ func steady() held {
 	return last
 }
 
-// settled waits until no more is held than before, or gives up: what is on its way
-// out takes a moment.
+// settled waits until no more is held than before, or gives up. Goroutines take a moment to end.
 func settled(before held) held {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		now := holds()
@@ -189,9 +188,9 @@ func settled(before held) held {
 	}
 }
 
-// TestNothingLeaks runs every command a few times, where it succeeds and where it
-// fails, and wants goroutines and descriptors back. The first round is not counted:
-// some are made once, and kept.
+// TestNothingLeaks runs every command a few times, with success and with a failure, and checks that
+// goroutines and file descriptors are released. The first round does not count, because some are
+// made once and kept.
 func TestNothingLeaks(t *testing.T) {
 	registry := ""
 	if tier.Expected("docker-registry") {

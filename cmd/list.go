@@ -58,11 +58,11 @@ list does not read the files themselves. verify does, and compares them.`,
 	return c
 }
 
-// upstreamFlags have no meaning for a mirror.
+// upstreamFlags mean nothing for a mirror.
 var upstreamFlags = []string{"version", "repository", "header", "values", "dependency", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "whole-image", "with-chart"}
 
-// refuseUpstreamFlags refuses flags about upstream on the command line. Those in the environment may be
-// meant for other commands.
+// refuseUpstreamFlags refuses flags about upstream on the command line. Flags in the environment may
+// be meant for other commands.
 func refuseUpstreamFlags(c *cobra.Command, target string) error {
 	for _, name := range upstreamFlags {
 		if c.Flags().Changed(name) {

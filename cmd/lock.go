@@ -86,9 +86,8 @@ The others are, because their checksum must be computed.`,
 	return c
 }
 
-// checkLockFile refuses a place that a lock cannot be written to. A file that is no lock
-// stays: it was named by mistake, such as a bundle or Helm values. A lock with git's marks
-// of a conflict is still one.
+// checkLockFile refuses a place where a lock cannot be written. It refuses to replace a file that is
+// not a lock, such as a bundle or Helm values. A lock with git's conflict marks counts as a lock.
 func checkLockFile(file string) error {
 	if strings.HasPrefix(file, form.RegistryPrefix) {
 		return fault.New(fault.Usage, "a lock is written to a file, not to %s", file).WithHint("name a file, or - for standard output")
@@ -106,7 +105,7 @@ func checkLockFile(file string) error {
 	return fault.New(fault.Usage, "the output %s is there already, and is no lock", file).WithHint("name another file for the lock, or move this one away")
 }
 
-// writeFile replaces a file by a whole one, or leaves it as it is.
+// writeFile replaces a file in one step, or leaves it as it is.
 func writeFile(ctx context.Context, name string, data []byte) error {
 	file, err := atomicfile.Open(ctx, name, nil)
 	if err != nil {

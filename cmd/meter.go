@@ -14,34 +14,34 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// meter adds up what a run moves, and of what it knows that there is to move. Before the first
-// plan, it has the traffic only.
+// meter adds up the bytes that a run moved and those that it has to move. Before the first plan, it
+// knows only the traffic.
 type meter struct {
 	activity mirror.Activity
-	// subject is the output that is written, or empty.
+	// subject is the output being written, or empty.
 	subject string
 	began   time.Time
-	// total is how many bytes there are, or -1; done is how many are done. moved are those of done
-	// that moved in this run, the others were there.
+	// total is the number of bytes in all, or -1. done is how many of them are complete, and moved
+	// how many of those moved in this run.
 	total, done, moved  int64
 	files, moving, kept int // planned; done, of which bytes moved; done without
 	under               map[string]*flight
 
-	// signs counts whatever moves, and traffic is what goes over the network.
+	// signs counts everything that moves. traffic counts bytes on the network.
 	signs   int64
 	traffic *transfer.Traffic
-	// changed is when something last moved, or an activity or a pause began or ended.
+	// changed is when something moved last, or when an activity or a pause began or ended.
 	changed time.Time
 	seen    int64 // signs and traffic then
-	// samples are of the last [rateOver], one for each [meter.tick].
+	// samples are the last [rateOver] values, one for each [meter.tick].
 	samples []sample
-	// retrying has the ends of pauses before a next attempt, by subject.
+	// retrying has the end of the pause before the next attempt, by subject.
 	retrying map[string]time.Time
-	// waiting is what another run has, or empty.
+	// waiting is the subject that another run has locked, or empty.
 	waiting string
 }
 
-// flight is a file under way.
+// flight is a file that is being transferred.
 type flight struct{ done, moved, total int64 }
 
 type sample struct {
@@ -49,7 +49,7 @@ type sample struct {
 	bytes int64
 }
 
-// rateOver is over how many ticks the rate is taken.
+// rateOver is the number of ticks over which the rate is measured.
 const rateOver = 10
 
 func newMeter(traffic *transfer.Traffic) *meter {
@@ -57,7 +57,7 @@ func newMeter(traffic *transfer.Traffic) *meter {
 	return &meter{under: map[string]*flight{}, retrying: map[string]time.Time{}, traffic: traffic, began: now, changed: now, total: -1}
 }
 
-// begin begins an activity, or the next part of one. It returns the sum of one that ended, or nil.
+// begin begins an activity, or its next part. If another activity ended, begin returns its sum.
 func (m *meter) begin(e mirror.Event) (ended *sum) {
 	if m.activity == e.Activity && e.Activity != mirror.Writing {
 		m.files = m.moving + m.kept + e.Count
@@ -83,7 +83,7 @@ func (m *meter) begin(e mirror.Event) (ended *sum) {
 
 // end ends the activity, and returns its sum, or nil if there was none.
 func (m *meter) end() (s *sum) {
-	// Of an output that was written while files arrived, the end says nothing.
+	// An output that was written while files arrived gets no sum.
 	if m.activity != "" && (m.activity != mirror.Writing || m.moved >= m.total/2) {
 		s = &sum{m.activity, m.subject, m.moving, m.kept, m.moved, m.done - m.moved, time.Since(m.began)}
 		if m.activity == mirror.Verifying {
@@ -97,10 +97,10 @@ func (m *meter) end() (s *sum) {
 
 func (m *meter) touch() { m.changed, m.seen = time.Now(), m.received() }
 
-// received is what came over the network or from standard input, and whatever else moved.
+// received returns the bytes from the network or from standard input, and whatever else moved.
 func (m *meter) received() int64 { return m.signs + m.traffic.Moved() }
 
-// isWhole reports whether a subject is all that the activity is about.
+// isWhole reports whether the activity is about this subject only.
 func (m *meter) isWhole(subject string) bool {
 	return m.activity == mirror.Verifying || m.activity == mirror.Writing && subject == m.subject
 }
@@ -151,7 +151,7 @@ func (m *meter) observe(e mirror.Event) {
 	delete(m.under, e.Subject)
 }
 
-// observe takes an event into account, if it says something of the file's bytes.
+// observe takes an event into account if it is about the bytes of the file.
 func (f *flight) observe(e mirror.Event) bool {
 	switch e.Kind {
 	case mirror.EventStarted, mirror.EventUploading:
@@ -174,7 +174,7 @@ func (f *flight) observe(e mirror.Event) bool {
 	return true
 }
 
-// tick takes a sample. It returns for how long nothing has moved, in whole seconds.
+// tick takes a sample. It returns how long nothing has moved, in whole seconds.
 func (m *meter) tick() (idle time.Duration) {
 	if m.seen != m.received() {
 		m.touch()
@@ -186,7 +186,7 @@ func (m *meter) tick() (idle time.Duration) {
 	return time.Since(m.changed).Round(time.Second)
 }
 
-// measured is what the rate is taken of.
+// measured returns the bytes whose rate is measured.
 func (m *meter) measured() int64 {
 	if m.activity == "" {
 		return m.received()
@@ -194,7 +194,7 @@ func (m *meter) measured() int64 {
 	return m.moved
 }
 
-// rate is in bytes a second.
+// rate returns bytes per second.
 func (m *meter) rate() int64 {
 	if len(m.samples) == 0 {
 		return 0
@@ -206,7 +206,7 @@ func (m *meter) rate() int64 {
 	return 0
 }
 
-// left is how long the rest takes at the rate of now, if that can be told.
+// left returns how long the rest takes at the current rate, if that is known.
 func (m *meter) left() (time.Duration, bool) {
 	rate := m.rate()
 	if m.total <= m.done || rate <= 0 {
@@ -227,13 +227,13 @@ func (m *meter) doing() string {
 	return string(m.activity)
 }
 
-// filesDone says how many of the files are done, if that is told one by one.
+// filesDone returns how many files are complete, if files are counted.
 func (m *meter) filesDone() (n, of int, told bool) {
 	n = m.moving + m.kept
 	return n, max(m.files, n), m.activity != "" && m.activity != mirror.Writing && m.activity != mirror.Verifying && m.total >= 0
 }
 
-// far says how far the activity is.
+// far says how much of the activity is done.
 func (m *meter) far() string {
 	switch {
 	case m.activity == "":
@@ -251,7 +251,7 @@ func (m *meter) percent() int64 {
 	return int64(float64(m.done) / float64(m.total) * 100)
 }
 
-// names returns short names of the files under way: first those of which bytes came.
+// names returns short names of the files being transferred. Files with bytes come first.
 func (m *meter) names() (names []string) {
 	if m.subject != "" {
 		return []string{tameName(path.Base(m.subject))}
@@ -267,7 +267,7 @@ func (m *meter) names() (names []string) {
 
 func sign(n int64) int64 { return min(max(n, 0), 1) }
 
-// pauses returns what is to be tried again, and when first.
+// pauses returns the subjects that will be tried again, and when the first of them will.
 func (m *meter) pauses() (subjects []string, until time.Duration) {
 	for s, end := range m.retrying {
 		if left := time.Until(end); left > 0 {
@@ -280,7 +280,7 @@ func (m *meter) pauses() (subjects []string, until time.Duration) {
 	return subjects, until
 }
 
-// awaited says who is waited for: servers, the end of a pause, another run, or this machine.
+// awaited says what the run waits for: servers, the end of a pause, another run, or this machine.
 func (m *meter) awaited() string {
 	again, until := m.pauses()
 	asked := m.traffic.Asked()
@@ -298,7 +298,7 @@ func (m *meter) awaited() string {
 	return "still " + m.doing()
 }
 
-// sum is what came of an activity.
+// sum has the totals of an activity that ended.
 type sum struct {
 	activity         mirror.Activity
 	subject          string
@@ -340,11 +340,11 @@ func (s sum) String() string {
 	return out.String()
 }
 
-// seconds is a duration as people read it.
+// seconds writes a duration for people.
 func seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
-// shortName is the last part of a URL, a path or a reference: a digest, or the name of a file
-// without what the names of all plugins have.
+// shortName returns the last part of a URL, a path or a reference: a digest, or a file name without
+// the parts that all plugins have in their names.
 func shortName(subject string) string {
 	source, _, _ := strings.Cut(agent.Redact(subject), "?")
 	name := path.Base(source)

@@ -13,8 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// checkNames refuses, before flags are parsed, names that cobra would not find fault with or
-// that would hide behind another fault. It makes --version without a command the command.
+// checkNames refuses wrong names before flags are parsed. cobra would accept some of them, and report
+// another problem first for others. It turns --version without a command into the command version.
 func checkNames(root *cobra.Command, args []string) error {
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return nil // a shell asks how what follows may go on
@@ -45,8 +45,8 @@ func checkNames(root *cobra.Command, args []string) error {
 	return checkForms(c, rest)
 }
 
-// checkForms refuses a long flag with one dash: -output=x would set -o to utput=x. It looks at what
-// follows a flag, too.
+// checkForms refuses a long flag with one dash: -output=x would set -o to utput=x. It also checks the
+// argument after each flag.
 func checkForms(c *cobra.Command, args []string) error {
 	for i, arg := range args {
 		if arg == "--" {
@@ -66,7 +66,8 @@ func checkForms(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// checkValue refuses what follows a flag and is no value of it, or is not taken for one.
+// checkValue refuses an argument that follows a flag and is not its value, or that cobra would not
+// take as its value.
 func checkValue(c *cobra.Command, arg, next string) error {
 	f := flagOf(c, arg)
 	switch {
@@ -84,7 +85,7 @@ func checkValue(c *cobra.Command, arg, next string) error {
 	return nil
 }
 
-// flagOf returns the flag that an argument begins with, or nil.
+// flagOf returns the flag at the beginning of an argument, or nil.
 func flagOf(c *cobra.Command, arg string) *pflag.Flag {
 	if name, long := strings.CutPrefix(arg, "--"); long {
 		name, _, _ = strings.Cut(name, "=")
@@ -96,7 +97,7 @@ func flagOf(c *cobra.Command, arg string) *pflag.Flag {
 	return nil
 }
 
-// otherNames are what other tools call a command.
+// otherNames are the names of a command in other tools.
 var otherNames = map[string][]string{
 	"diff":     {"compare"},
 	"list":     {"ls", "show", "inspect", "info"},
@@ -124,7 +125,8 @@ func nearestCommand(parent *cobra.Command, word string) string {
 	return spelling.Nearest(word, names)
 }
 
-// otherFlags are what other tools call a flag. Of several flags, that of the command counts.
+// otherFlags are the names of a flag in other tools. If several flags have such a name, the hint
+// is about the one that the command has.
 var otherFlags = map[string][]string{
 	"ca-file":              {"cacert", "ca-cert", "certificate-authority", "tls-ca-cert"},
 	"client-cert":          {"cert"},
@@ -152,7 +154,7 @@ var otherFlags = map[string][]string{
 	"via":                  {"proxy", "mirror"},
 }
 
-// flagError says what is wrong with a flag of a command, and what may be meant.
+// flagError says what is wrong with a flag, and suggests what may be meant.
 func flagError(c *cobra.Command, err error) error {
 	e := fault.New(fault.Usage, "%w", valueError(err))
 	see := fmt.Sprintf("see %s --help", c.CommandPath())
@@ -196,7 +198,7 @@ func flagError(c *cobra.Command, err error) error {
 	return e.WithHint("%s", see)
 }
 
-// ownersOf returns the commands that have such a flag of their own.
+// ownersOf returns the commands that have such a flag, apart from the flags of every command.
 func ownersOf(root *cobra.Command, such func(*pflag.Flag) bool) (owners []string) {
 	for _, c := range root.Commands() {
 		has := false

@@ -68,8 +68,8 @@ downloads no plugin and no dependency.`,
 	return c
 }
 
-// givenForNetwork returns the flags of the command line without which upstream may not answer. Their
-// values may be secrets.
+// givenForNetwork returns the flags on the command line that upstream may need, without their values,
+// which may be secret.
 func (g *global) givenForNetwork() (flags []string) {
 	for _, flag := range []string{"--via", "--header", "--ca-file", "--client-cert", "--client-key", "--insecure-skip-verify", "--plain-http"} {
 		if slices.ContainsFunc(g.env.Args, func(arg string) bool { return arg == flag || strings.HasPrefix(arg, flag+"=") }) {

@@ -14,8 +14,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// progress shows events on standard error: with a bar on a terminal, and else with a line for each
-// and one every [everyLine] while something moves.
+// progress shows events on standard error. A terminal gets a bar. Otherwise each event gets a line,
+// and another line comes every [everyLine] while something moves.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -26,11 +26,11 @@ type progress struct {
 	folds   *folds       // of a CI system that folds its log
 	traffic *transfer.Traffic
 	meter   *meter
-	// lines says that lines are written without an event: while something moves, while nothing
-	// does, and in the end.
+	// lines says whether lines are also written between events: while something moves, while nothing
+	// moves, and at the end.
 	lines bool
-	// told is when the last of them was written, and what had moved by then. tellIdle is after how
-	// long without a move it is time for the next.
+	// told says when the last of them was written, and how much had moved. tellIdle is how long
+	// nothing must move before the next one.
 	told struct {
 		at    time.Time
 		moved int64
@@ -40,9 +40,9 @@ type progress struct {
 }
 
 const (
-	// everyLine is how long a line without a terminal may be awaited while something moves.
+	// everyLine is the time between two lines while something moves.
 	everyLine = 10 * time.Second
-	// everyIdle is the same for a line that says that nothing moves: the pauses grow up to it.
+	// everyIdle is the longest time between two lines while nothing moves.
 	everyIdle = time.Minute
 )
 
@@ -53,8 +53,7 @@ func (g *global) progress() *progress {
 	return p
 }
 
-// events is [global.progress] for a server: it waits for clients, and says nothing without an
-// event.
+// events is [global.progress] for a server, which writes nothing while it waits for clients.
 func (g *global) events() *progress {
 	p := &progress{
 		out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose, traffic: &transfer.Traffic{}, lines: !g.quiet && !g.noProgress, tellIdle: everyLine,
@@ -73,7 +72,7 @@ func (g *global) events() *progress {
 	return p
 }
 
-// every calls do again and again, until the function that it returns was called.
+// every calls do regularly, until the function that it returns is called.
 func every(d time.Duration, do func()) (stop func()) {
 	ticker, done := time.NewTicker(d), make(chan struct{})
 	var running sync.WaitGroup
@@ -94,7 +93,7 @@ func every(d time.Duration, do func()) (stop func()) {
 	}
 }
 
-// close says what was done, and takes the bar away. It may be called again.
+// close prints the totals and removes the bar. It may be called twice.
 func (p *progress) close() {
 	p.mu.Lock()
 	stop := p.stop
@@ -132,7 +131,7 @@ func (p *progress) observe(e mirror.Event) {
 	}
 }
 
-// tell writes a line of an event.
+// tell writes the line of an event.
 func (p *progress) tell(e mirror.Event) {
 	if p.log != nil {
 		level := slog.LevelInfo
@@ -154,7 +153,7 @@ func (p *progress) tell(e mirror.Event) {
 	}
 }
 
-// line writes a line in the place of the bar, which is drawn again later.
+// line removes the bar and writes a line. The bar is drawn again later.
 func (p *progress) line(text string) {
 	if p.bar != nil {
 		p.bar.clear()
@@ -192,8 +191,8 @@ func (p *progress) write(kind, text string, attrs []any) {
 	p.line(text)
 }
 
-// total says what came of an activity that has ended: on a terminal, to machines, and where a line
-// told of it before.
+// total prints the totals of an activity that ended: on a terminal, in JSON, and if a line about the
+// activity was printed before.
 func (p *progress) total(s *sum) {
 	if s == nil || s.bytes == 0 && s.keptBytes == 0 {
 		return
@@ -215,7 +214,7 @@ func (p *progress) reading(url, instead string) {
 	p.observe(mirror.Event{Kind: mirror.EventReading, Subject: url, From: instead})
 }
 
-// shown reports whether an event gets a line of its own.
+// shown reports whether an event gets a line.
 func (p *progress) shown(kind mirror.EventKind) bool {
 	switch kind {
 	case mirror.EventProgress:
@@ -225,7 +224,7 @@ func (p *progress) shown(kind mirror.EventKind) bool {
 	case mirror.EventWritten, mirror.EventStarted, mirror.EventReading, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose
 	case mirror.EventFailed:
-		// It is among the failures at the end.
+		// The list of failures at the end has it.
 		return p.log != nil || p.verbose
 	case mirror.EventPlanned:
 		return p.log != nil
@@ -294,7 +293,7 @@ func attributes(e mirror.Event) []any {
 	return attrs
 }
 
-// progressLine says what is done, how far it is, how fast it goes and how long it takes yet.
+// progressLine names the activity, how much is done, the rate and the time that is left.
 func progressLine(m *meter) string {
 	parts := []string{m.far()}
 	if m.total > 0 {
@@ -310,7 +309,7 @@ func progressLine(m *meter) string {
 	return m.doing() + ": " + strings.Join(parts, ", ")
 }
 
-// progressAttributes are those of [progressLine]. What is not known is left out.
+// progressAttributes has the facts of [progressLine] for JSON. Unknown ones are left out.
 func progressAttributes(m *meter) []any {
 	attrs := farAttributes(m)
 	attrs = append(attrs, "bytesPerSecond", m.rate())
@@ -339,7 +338,7 @@ func farAttributes(m *meter) []any {
 	return attrs
 }
 
-// idleLine says that nothing has moved for a while, and who is waited for.
+// idleLine says how long nothing has moved, and what the run waits for.
 func idleLine(m *meter, idle time.Duration) string {
 	text := fmt.Sprintf("nothing moved for %s: %s", seconds(idle), m.awaited())
 	if m.total > 0 && m.subject == "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// shows has a run observed, in the time of a test, and returns what was told.
+// shows observes a run in simulated time, and returns what was printed.
 func shows(t *testing.T, g *global, variables string, run func(p *progress)) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -318,8 +318,8 @@ func TestBarIsDrawn(t *testing.T) {
 	}
 }
 
-// TestMeterCountsWhatBegan has a file begin before the plan is made, and a directory written
-// beside.
+// TestMeterCountsWhatBegan has a file that begins before the plan is made, and a directory that is
+// written at the same time.
 func TestMeterCountsWhatBegan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeter(&transfer.Traffic{})
@@ -342,7 +342,7 @@ func TestMeterCountsWhatBegan(t *testing.T) {
 		if s := m.begin(mirror.Event{Kind: mirror.EventWriting, Activity: mirror.Writing, Subject: "b.tar", Total: 15}); s != nil || m.done != 0 {
 			t.Errorf("of what was written before, the sum is %+v", s)
 		}
-		// More may come than anybody knew.
+		// More may come than the plan has.
 		m.observe(mirror.Event{Kind: mirror.EventProgress, Subject: "b.tar", Bytes: 20})
 		if m.done != 20 || m.total != 20 || m.percent() != 100 {
 			t.Errorf("%d of %d done", m.done, m.total)

@@ -81,7 +81,7 @@ other referrers are copied too.`,
 			if pushed == nil {
 				return err
 			}
-			// A dry run has a result beside what is in the way.
+			// A dry run has a result even if there is an error.
 			return cmp.Or(g.print(pushed, func(out *layout) { out.raw(pushSummary(pushed, o)) }), err)
 		},
 	}

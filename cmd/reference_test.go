@@ -17,7 +17,7 @@ import (
 
 const referenceDir = "../docs/reference/commands"
 
-// TestReference keeps docs/reference/commands what the commands make it.
+// TestReference checks that docs/reference/commands is generated from the current commands.
 func TestReference(t *testing.T) {
 	want := reference()
 	if *update {
@@ -216,7 +216,7 @@ func commandPage(c *cobra.Command) string {
 	if len(p.ExitCodes) > 0 {
 		m.line("## Exit codes\n")
 		m.exitCodes(p.ExitCodes)
-		m.line("\n1, 2 and 130 mean the same for [every command](README.md#exit-codes).")
+		m.line("\n[Exit codes](../exit-codes.md) has the others, and the usual causes.")
 	}
 	return strings.TrimRight(m.String(), "\n") + "\n"
 }
@@ -224,7 +224,7 @@ func commandPage(c *cobra.Command) string {
 func commandIndex(root *cobra.Command) string {
 	p, m := PageOf(root), &markdown{}
 	m.header("Commands")
-	m.line("Look up a command, the flags of every command, and the exit codes. For one flag, see\n[all flags, keys and variables](flags.md).\n")
+	m.line("Look up a command, and the flags of every command. For one flag, see\n[all flags, keys and variables](flags.md). What exit codes mean is in [exit codes](../exit-codes.md).\n")
 	for _, g := range p.Commands {
 		m.line("## %s\n\n| command | it does |\n|---|---|", g.Title)
 		for _, t := range g.Commands {
@@ -239,9 +239,7 @@ func commandIndex(root *cobra.Command) string {
 	m.wrapped("In parentheses is the environment variable that sets the flag. The key in the [configuration file](../configuration.md) is the flag without its dashes.", "")
 	m.line("")
 	m.flags(p.Flags, true)
-	m.line("## Exit codes\n")
-	m.exitCodes(p.ExitCodes)
-	return m.String()
+	return strings.TrimRight(m.String(), "\n") + "\n"
 }
 
 // flagIndex lists all flags with the commands that have them.

@@ -14,8 +14,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// report prints an error, and returns the exit code. Errors quote arguments, which may
-// be URLs with a password: so report redacts all URLs once more.
+// report prints an error and returns the exit code. It redacts URLs, because errors quote arguments,
+// which may have a password.
 func (g *global) report(ctx context.Context, err error) int {
 	if err = interrupted(ctx, err); err == nil {
 		return 0
@@ -40,7 +40,7 @@ func (g *global) report(ctx context.Context, err error) int {
 	return int(kind)
 }
 
-// Bounds of a printed error: it may list every mistake of a long document.
+// Bounds of a printed error, which may list every mistake in a long document.
 const (
 	mostLines  = 20
 	mostInLine = 1000
@@ -64,12 +64,11 @@ func oneLine(text string) string {
 	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
 }
 
-// tame returns a text that is safe to show on a terminal, and in the log of a CI system. Names,
-// tags and errors come from outside: control characters, those that reorder text, and what would
-// command the CI system are escaped. Line breaks and tabs stay.
+// tame makes text from outside safe for a terminal and for the log of a CI system. It escapes control
+// characters, characters that reorder text, and commands to the CI system. Line breaks and tabs stay.
 func tame(text string) string { return uncommanding(written(text, "\n\t")) }
 
-// uncommanding escapes what GitHub's runner takes for a command where a line begins: ::NAME::
+// uncommanding escapes lines that GitHub's runner would take for a command: ::NAME:: at the beginning
 // (actions/runner, ActionCommand.TryParseV2).
 func uncommanding(text string) string {
 	if !strings.Contains(text, "::") {
@@ -86,11 +85,11 @@ func uncommanding(text string) string {
 	return out.String()
 }
 
-// command is the beginning of a command of GitHub, Azure and TeamCity, which may stand anywhere in
-// a line: ##[NAME], ##vso[NAME] (actions/runner, ActionCommand.TryParse).
+// command matches the beginning of a command to GitHub, Azure or TeamCity anywhere in a line:
+// ##[NAME], ##vso[NAME] (actions/runner, ActionCommand.TryParse).
 var command = lazyregexp.New(`##[a-z]*\[`)
 
-// jsonWriter passes on documents in JSON that hold no [command]: the escape means the same.
+// jsonWriter escapes every [command] in JSON. The document means the same.
 type jsonWriter struct{ to io.Writer }
 
 func (w jsonWriter) Write(p []byte) (int, error) {

@@ -1,4 +1,4 @@
-// Package cmd is the command line: each command turns flags into one call, and prints the result.
+// Package cmd is the command line. Each command turns its flags into one call and prints the result.
 package cmd
 
 import (
@@ -9,19 +9,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Environment is what a run gets from the system.
+// Environment is what the operating system passes to a run.
 type Environment struct {
 	Args           []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
-	// Environ are all settings, each NAME=VALUE, in which misspelt names are looked for.
+	// Environ has all variables as NAME=VALUE. It is searched for misspelt names.
 	Environ []string
-	// Version is the program's, or empty for what the build recorded.
+	// Version is the program's version. If it is empty, the version in the build information counts.
 	Version string
 }
 
-// Run carries out a command line and returns the exit code.
+// Run executes a command line and returns the exit code.
 func Run(ctx context.Context, env Environment) int {
 	env.Stdout = &interruptible{ctx: ctx, to: env.Stdout}
 	g := &global{env: &env, logFormat: env.logFormat()}
@@ -33,7 +33,7 @@ func Run(ctx context.Context, env Environment) int {
 	return g.report(ctx, err)
 }
 
-// Tree returns the commands, for those who describe them: man pages.
+// Tree returns the commands, for programs that describe them.
 func Tree() *cobra.Command {
 	g := &global{env: &Environment{}, logFormat: "text"}
 	return g.command()
@@ -50,7 +50,7 @@ type global struct {
 	env   *Environment
 	file  string
 	store string
-	// sharedStore is for a store that others may write to.
+	// sharedStore says that other users may write to the store.
 	sharedStore bool
 	format      string
 	quiet       bool
@@ -137,7 +137,7 @@ flags.`,
 	return root
 }
 
-// check refuses values of --format and --log-format that the command does not have.
+// check refuses values of --format and --log-format that the command does not support.
 func (g *global) check(c *cobra.Command) error {
 	for _, name := range []string{"format", "log-format"} {
 		f := c.Flags().Lookup(name)

@@ -82,7 +82,7 @@ the exit code is 0. A second signal ends serve at once.`,
 	return c
 }
 
-// minWatch is how often the target may be looked at.
+// minWatch is the shortest time between two looks at the target.
 const minWatch = 10 * time.Millisecond
 
 func checkServe(o mirror.ServeOptions) error {

@@ -12,7 +12,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
-// lineWriter writes lines soon and together: a system call for each takes as long as a small answer.
+// lineWriter writes several lines at once, after a short time. A system call for each line takes as
+// long as a small response.
 type lineWriter struct {
 	mu    sync.Mutex
 	to    *bufio.Writer
@@ -49,7 +50,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// close writes what waits. Later lines are written at once.
+// close writes the lines that wait. Later lines are written at once.
 func (w *lineWriter) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -65,7 +66,7 @@ type serverLog struct {
 	json   *slog.Logger // for --log-format json
 }
 
-// mostOfField bounds, in bytes, a field of a client's request in the log.
+// mostOfField is the longest field of a request in the log, in bytes.
 const mostOfField = 300
 
 func (l *serverLog) access(a serve.Access) {
@@ -90,7 +91,7 @@ func field(text string) string {
 	return tameName(text)
 }
 
-// changed logs what is served from now on, or not any more.
+// changed logs a version that is served from now on, or no longer.
 func (l *serverLog) changed(c serve.Change) {
 	tag, source, inPlaceOf := tameName(c.Tag), tameName(c.Source), tameName(c.InPlaceOf)
 	switch {
@@ -109,7 +110,7 @@ func (l *serverLog) changed(c serve.Change) {
 	}
 }
 
-// problem logs what is wrong, also with -q.
+// problem logs an error, even with -q.
 func (l *serverLog) problem(err error) {
 	text, hint := oneLine(err.Error()), fault.HintOf(err)
 	if l.json != nil {

@@ -18,18 +18,21 @@ import (
 type needs struct {
 	transfer transferFlags
 	store    bool
-	// upstream is for the servers of plugins. They are trusted as the registry is.
+	// upstream is set for commands that ask the servers of plugins. The certificate authorities are
+	// those for the registry.
 	upstream bool
-	// registry is nil without a network. source, if not nil, is what is read if another one is written.
+	// registry is nil without a network. source is the registry to read, if it is not the one to
+	// write.
 	registry, source *registryFlags
 }
 
-// upstream returns what reading plugins where they are published takes.
+// upstream returns the needs of a command that reads plugins where they are published.
 func (n *networkFlags) upstream() needs {
 	return needs{transfer: n.transfer, store: true, upstream: true, registry: &n.registry}
 }
 
-// sources returns what reading mirrors takes: a network and a store only if one is in a registry.
+// sources returns the needs of a command that reads mirrors. Only mirrors in a registry need a network
+// and a store.
 func (n *networkFlags) sources(targets ...string) needs {
 	if slices.ContainsFunc(targets, inRegistry) {
 		return needs{transfer: n.transfer, store: true, registry: &n.registry}
@@ -39,7 +42,7 @@ func (n *networkFlags) sources(targets ...string) needs {
 
 func inRegistry(target string) bool { return strings.HasPrefix(target, form.RegistryPrefix) }
 
-// show prints what run returns, in a session with what a command needs.
+// show calls run in a session and prints the result.
 func show[T any](ctx context.Context, g *global, n needs, summary func(*layout, T), run func(*mirror.Session) (T, error)) error {
 	result, err := inSession(ctx, g, n, run)
 	if err != nil {
@@ -48,7 +51,7 @@ func show[T any](ctx context.Context, g *global, n needs, summary func(*layout, 
 	return g.print(result, func(out *layout) { summary(out, result) })
 }
 
-// inSession prepares what a command needs, shows progress, and returns what run returns.
+// inSession prepares what a command needs, shows progress, and returns the result of run.
 func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
 	if err := n.transfer.check(); err != nil {
 		return result, err
@@ -114,8 +117,8 @@ func (g *global) storeDir() (string, error) {
 	return filepath.Join(cache, "botkube-mirror"), nil
 }
 
-// openExistingStore is [global.openStore] for a command that makes no store. With look, the store
-// is only read.
+// openExistingStore is [global.openStore], but does not create a store. If look is set, the store is
+// opened for reading only.
 func (g *global) openExistingStore(look bool) (*store.Store, error) {
 	dir, err := g.storeDir()
 	if err != nil {

@@ -67,7 +67,7 @@ BUNDLE may also be a directory for an agent, to copy it to a volume.`,
 	return c
 }
 
-// lockDigest reads --lock-digest; nil is none.
+// lockDigest reads --lock-digest. Without a value, it returns nil.
 func lockDigest(s string) (*lock.SHA256, error) {
 	if s == "" {
 		return nil, nil

@@ -16,7 +16,7 @@ type valuesFlags struct {
 	values.Options
 	subPath                      string
 	platforms, apiServers, allow []string
-	// onLine are the flags on the command line. Flags from the configuration file or the environment
+	// onLine has the flags on the command line. Flags in the configuration file or the environment
 	// may be meant for other commands.
 	onLine map[string]bool
 }
@@ -138,7 +138,7 @@ func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
 	return o, err
 }
 
-// check refuses flags that qualify a flag which is not given.
+// check refuses flags that need another flag which is not given.
 func (v *valuesFlags) check(c *cobra.Command) error {
 	needs := []struct {
 		needed string
@@ -160,7 +160,8 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// choose drops ways for files to reach the agent that are not on the command line, if one is.
+// choose keeps only the ways on the command line, if there are any: how files come to the agent may
+// also be set in the configuration file.
 func (v *valuesFlags) choose() {
 	ways := map[string]*string{"pvc": &v.Claim, "seed-from": &v.SeedFrom, "image": &v.Image, "base-url": &v.BaseURL}
 	named := false
@@ -168,7 +169,7 @@ func (v *valuesFlags) choose() {
 		named = named || v.onLine[name]
 	}
 	for name, value := range ways {
-		// --pvc and --seed-from are two ways, but belong together.
+		// --pvc and --seed-from may be given together.
 		of := v.onLine[name] || name == "pvc" && v.onLine["seed-from"] || name == "seed-from" && v.onLine["pvc"]
 		if named && !of {
 			*value = ""

@@ -9,8 +9,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// TestSummariesAreText wants what lies in a mirror, and what it says of itself,
-// neither to control a terminal nor to pass for a line of ours.
+// TestSummariesAreText checks that names in a mirror can neither control a terminal nor look like a
+// line that botkube-mirror wrote.
 func TestSummariesAreText(t *testing.T) {
 	const bad = "a\x1b[2J\r\u202e\u0085b\nintact: c"
 	v := &mirror.Verification{
@@ -31,7 +31,7 @@ func TestSummariesAreText(t *testing.T) {
 	}
 }
 
-// listSummaryOf is what list says of an image with a tag and a mount.
+// listSummaryOf returns the text of list for an image with a tag and a mount.
 func listSummaryOf(said string) string {
 	var out strings.Builder
 	writeListHeader(&out, &mirror.Listing{Identity: mirror.Identity{Kind: "image", Tag: said}, Mount: said})

@@ -24,7 +24,8 @@ func versionCommand(g *global) *cobra.Command {
 	}
 }
 
-// programVersion is the version that the linker set, or that of the module after go install.
+// programVersion returns the version that the linker set. After go install, it is the version of the
+// module.
 func programVersion(linked string) string {
 	if linked != "" {
 		return linked

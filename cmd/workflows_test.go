@@ -96,7 +96,7 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// TestWorkflowGo wants the image in which CI runs to have the Go of go.mod.
+// TestWorkflowGo checks that the image of CI has the Go version of go.mod.
 func TestWorkflowGo(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))[1]
 	if ci := read(t, "../.github/workflows/ci.yml"); !strings.Contains(ci, "golang:"+version+"-") {
@@ -104,7 +104,7 @@ func TestWorkflowGo(t *testing.T) {
 	}
 }
 
-// TestDependabot wants every module of the repository to be looked after.
+// TestDependabot checks that Dependabot covers every module of the repository.
 func TestDependabot(t *testing.T) {
 	var config struct {
 		Updates []struct {
@@ -134,7 +134,7 @@ func TestDependabot(t *testing.T) {
 	}
 }
 
-// TestGitLabScripts wants the scripts in GitLab's jobs to be those of the actions. -update writes
+// TestGitLabScripts checks that the scripts in GitLab's jobs are those of the actions. -update writes
 // them.
 func TestGitLabScripts(t *testing.T) {
 	const file = "../docs/ci/gitlab.yml"
@@ -167,7 +167,7 @@ func TestGitLabScripts(t *testing.T) {
 	}
 }
 
-// TestRenovate wants the regular expressions for Renovate to find versions and checksums in the
+// TestRenovate checks that the regular expressions for Renovate find versions and checksums in the
 // examples.
 func TestRenovate(t *testing.T) {
 	var config struct {
