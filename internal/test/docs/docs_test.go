@@ -42,7 +42,10 @@ func TestPages(t *testing.T) {
 	root := must(filepath.Abs(filepath.FromSlash("../../..")))
 	l, err := readLibrary(root)
 	check(err)
-	old := unconverted()
+	old, flags := unconverted(), l.flags()
+	if len(flags) == 0 {
+		t.Errorf("%s has no flags", flagsPage)
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.pages)) {
 		p := l.pages[name]
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +59,7 @@ func TestPages(t *testing.T) {
 				p.checkForm()
 			}
 			l.checkLinks(p)
+			l.checkFlags(p, flags)
 			for _, problem := range p.problems {
 				t.Error(problem)
 			}

@@ -15,8 +15,16 @@ import (
 func problemsOf(t *testing.T, text string, update bool) (problems, after string) {
 	t.Helper()
 	root := t.TempDir()
-	check(os.MkdirAll(filepath.Join(root, "docs"), 0o755))
-	check(os.WriteFile(filepath.Join(root, "docs", "other.md"), []byte("# Other `page`\n\n## The way\n\n## The way\n"), 0o644))
+	commands := filepath.Join(root, "docs", "reference", "commands")
+	check(os.MkdirAll(commands, 0o755))
+	for file, text := range map[string]string{
+		filepath.Join(root, "docs", "other.md"): "# Other `page`\n\n## <a id=\"d1\"></a>The way\n\n## The way\n",
+		filepath.Join(commands, "flags.md"):     "| `--lock` | `lock` | `LOCK` | [list](list.md) |\n| `--quiet` | `quiet` | `QUIET` | [every command](README.md) |\n",
+		filepath.Join(commands, "list.md"):      "# list\n",
+		filepath.Join(commands, "version.md"):   "# version\n",
+	} {
+		check(os.WriteFile(file, []byte(text), 0o644))
+	}
 	file := filepath.Join(root, "README.md")
 	check(os.WriteFile(file, []byte(text), 0o644))
 	check(os.Mkdir(filepath.Join(root, ".github"), 0o755))
@@ -26,6 +34,7 @@ func problemsOf(t *testing.T, text string, update bool) (problems, after string)
 	p.run(t, root, update)
 	p.checkForm()
 	l.checkLinks(p)
+	l.checkFlags(p, l.flags())
 	return strings.Join(p.problems, "\n"), string(must(os.ReadFile(file)))
 }
 
@@ -70,6 +79,11 @@ func TestLies(t *testing.T) {
 		"a dead absolute link": {"[x](" + repository + "docs/gone.md)", "README.md:1: there is no docs/gone.md"},
 		"a link from the root": {"[x](/docs/other.md)", "README.md:1: /docs/other.md: links are relative"},
 		"a link out of here":   {"[x](../other.md)", "README.md:1: there is no ../other.md"},
+		"no such command":      {"`botkube-mirror lsit --lock x`", "README.md:1: there is no command lsit"},
+		"no such flag":         {"`botkube-mirror list --lokc x`", "README.md:1: list has no flag --lokc"},
+		"no flag of that":      {"`botkube-mirror version --lock x`", "README.md:1: version has no flag --lock"},
+		"no flag of any":       {"`--lokc x`", "README.md:1: no command has the flag --lokc"},
+		"no flag, not run":     {"<!-- not run: it waits -->\n```console\n$ botkube-mirror list \\\n> --lokc x\n```", "README.md:2: list has no flag --lokc"},
 		"a long line":          {strings.Repeat("word ", 21), "README.md:1: the line has 105 columns, more than 100"},
 		"a long page":          {strings.Repeat("a\n", 201), "README.md:201: the page has 201 lines"},
 	}
@@ -85,7 +99,8 @@ func TestLies(t *testing.T) {
 
 // truth is a page with nothing wrong.
 const truth = "# A page\n" + `
-See [another](docs/other.md#the-way-1), [this](#a-page), <https://example.com> and [that](` + repository + `docs/other.md#other-page).
+See [another](docs/other.md#the-way-1), [one](docs/other.md#the-way), [again](docs/other.md#d1), [this](#a-page), <https://example.com> and [that](` + repository + `docs/other.md#other-page).
+Run ` + "`botkube-mirror list --lock x --quiet | skopeo --all`, or with `--help`" + `.
 
 <!-- This remark is for people. -->
 <!-- run: export NAME=you -->

@@ -30,6 +30,7 @@ var (
 	attribute  = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
 	identifier = regexp.MustCompile(`\b(?:id|name)="([^"]*)"`)
 	linkText   = regexp.MustCompile(`!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])?`)
+	tag        = regexp.MustCompile(`<[^>]*>`)
 	bareURL    = regexp.MustCompile(`https?://\S+`)
 	// A link may be broken over two lines of a paragraph.
 	openLink = regexp.MustCompile(`\]\([^)]*$`)
@@ -55,7 +56,7 @@ func (p *page) anchorsOf() []string {
 	anchors := slices.Clone(p.anchors)
 	seen := map[string]int{}
 	for _, text := range p.headings {
-		text = linkText.ReplaceAllString(text, "$1")
+		text = tag.ReplaceAllString(linkText.ReplaceAllString(text, "$1"), "")
 		anchor := strings.Map(func(r rune) rune {
 			switch {
 			case r == ' ':
