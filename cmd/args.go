@@ -44,13 +44,13 @@ func flagFor(c *cobra.Command, arg string) string {
 	_, platform := agent.MeantPlatform(arg)
 	switch end := filepath.Ext(arg); {
 	case has("version") && looksLikeVersion.MatchString(arg):
-		return fmt.Sprintf("a Botkube version follows --version: --version %s; ", arg)
+		return fmt.Sprintf("give a Botkube version with --version: --version %s; ", arg)
 	case has("platform") && platform:
-		return fmt.Sprintf("several platforms have commas between them, and --platform before them: --platform linux/amd64,%s; ", arg)
+		return fmt.Sprintf("separate platforms with commas: --platform linux/amd64,%s; ", arg)
 	case has("values") && (end == ".yaml" || end == ".yml"):
-		return fmt.Sprintf("Helm values follow --values: --values %s; ", arg)
+		return fmt.Sprintf("give Helm values with --values: --values %s; ", arg)
 	case has("output"):
-		return "what is written follows --output; "
+		return "name the output with --output; "
 	}
 	return ""
 }
@@ -78,7 +78,7 @@ func checkEmpty(flags *pflag.FlagSet) error {
 	} {
 		if f := flags.Lookup(flag.name); f != nil && f.Changed && f.Value.String() == "" {
 			return fault.New(fault.Usage, "the value of --%s is empty, so %s", flag.name, flag.effect).
-				WithHint("if it comes from a variable, set that; or leave out --%s", flag.name)
+				WithHint("set the variable that it comes from, or leave out --%s", flag.name)
 		}
 	}
 	return nil
@@ -91,7 +91,7 @@ func notOneOf(flag string, known []string, value string) error {
 		return e.WithHint("did you mean --%s %s?", flag, near)
 	}
 	if lower := strings.ToLower(value); flag == "format" && (lower == "yaml" || lower == "yml") && slices.Contains(known, "manifests") {
-		return e.WithHint("the values are YAML without it: leave out --format")
+		return e.WithHint("the output is YAML by default: leave out --format")
 	}
 	return e
 }

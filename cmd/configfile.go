@@ -129,9 +129,9 @@ func (g *global) fromFile(c *cobra.Command) error {
 	for _, p := range problems {
 		lines = append(lines, p.In(tameName(g.file)))
 	}
-	hint := "keys are flags without their dashes, and commands; arguments such as TARGET belong on the command line\nbotkube-mirror schema prints a JSON Schema for editors"
+	hint := "a key is a flag without its dashes, or a command; arguments such as TARGET belong on the command line\nfor completion in an editor, use the JSON Schema that botkube-mirror schema prints"
 	if helmKey.MatchString(strings.Join(lines, "\n")) {
-		hint = "it looks like Helm values, for which the flag is --values: -f is the configuration file here, not as for helm"
+		hint = "this looks like Helm values: give them with --values; -f names the configuration file of botkube-mirror"
 	}
 	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).WithHint("%s", hint)
 }
@@ -163,7 +163,7 @@ func readConfigFile(name string) ([]byte, error) {
 		return nil, e.WithHint("did you mean %s?", near)
 	}
 	if name == "-" {
-		return nil, e.WithHint("standard input may be a bundle, so the configuration file must be a file")
+		return nil, e.WithHint("write the configuration to a file, because standard input may be a bundle")
 	}
 	return nil, e.WithHint("name a file with --file, or unset BOTKUBE_MIRROR_FILE")
 }

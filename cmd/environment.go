@@ -34,11 +34,11 @@ func (g *global) checkEnvironment(root *cobra.Command) error {
 		if !ok || value == "" || slices.Contains(known, flag) || serviceVariable.MatchString(name) || g.isReferred(name) {
 			continue
 		}
-		e := fault.New(fault.Usage, "the environment variable %s stands for no flag of any command", name)
+		e := fault.New(fault.Usage, "the environment variable %s sets no flag", name)
 		if nearest := spelling.Nearest(flag, known); nearest != "" {
-			return e.WithHint("did you mean %s? if it is not for this program, give it another name", envPrefix+nearest)
+			return e.WithHint("did you mean %s? if it is for another program, rename it", envPrefix+nearest)
 		}
-		return e.WithHint("unset it; if it is not for this program, give it another name")
+		return e.WithHint("unset it; if it is for another program, rename it")
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (g *global) checkProxies() error {
 		u, err := url.Parse(value)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
 			return fault.New(fault.Usage, "the environment variable %s does not name a proxy", name).
-				WithHint("it is of the form http://HOST:PORT, with USER:PASSWORD@ before HOST if need be; characters of a password that mean something in a URL are escaped, as %%40 for @")
+				WithHint("write it like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; in the password, escape the special characters of URLs, such as @ as %%40")
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (g *global) modTime() (time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || seconds < 0 || seconds > maxTarTime {
-		return time.Time{}, fault.New(fault.Usage, "the environment variable SOURCE_DATE_EPOCH is %q, which is no number of seconds", value).
+		return time.Time{}, fault.New(fault.Usage, "the environment variable SOURCE_DATE_EPOCH must be a number of seconds, not %q", value).
 			WithHint("set it to a Unix time, or unset it")
 	}
 	return time.Unix(seconds, 0).UTC(), nil

@@ -97,16 +97,16 @@ func (t transferFlags) check() error {
 		value int
 	}{{"parallel", t.parallel}, {"retries", t.retries}} {
 		if c := constraints[f.name]; f.value < c.Min || f.value > c.Max {
-			return fault.New(fault.Usage, "--%s %d is not between %d and %d", f.name, f.value, c.Min, c.Max)
+			return fault.New(fault.Usage, "--%s must be between %d and %d, not %d", f.name, c.Min, c.Max, f.value)
 		}
 	}
 	if t.stall < minStall {
-		return fault.New(fault.Usage, "--stall-timeout %s is not at least %s", t.stall, minStall).
-			WithHint("30s is the default; a line that is slow but moves is never dropped")
+		return fault.New(fault.Usage, "--stall-timeout must be at least %s, not %s", minStall, t.stall).
+			WithHint("the default is 30s; a slow transfer is not cut off as long as it moves")
 	}
 	if t.maxWait <= 0 {
-		return fault.New(fault.Usage, "--max-wait %s is not more than 0", t.maxWait).
-			WithHint("5m is the default; --retries 0 waits for nothing")
+		return fault.New(fault.Usage, "--max-wait must be more than 0, not %s", t.maxWait).
+			WithHint("the default is 5m; --retries 0 never waits")
 	}
 	return nil
 }

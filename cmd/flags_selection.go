@@ -72,7 +72,7 @@ func headerFlag(flags *pflag.FlagSet, to *[]string) {
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	sel := s.Selection
 	if sel.Templates.None && len(sel.Templates.Add) > 0 {
-		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates contradict each other")
+		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates cannot be used together")
 	}
 	if err := checkAllEnabled(sel.AllEnabled, sel.Values); err != nil {
 		return sel, err
@@ -110,8 +110,8 @@ func allEnabledFlag(flags *pflag.FlagSet, to *bool) {
 
 func checkAllEnabled(given bool, values []string) error {
 	if given && len(values) == 0 {
-		return fault.New(fault.Usage, "--all-enabled says something about --values, which is not given").
-			WithHint("without --values, every plugin is taken anyway; else name the values: --values FILE")
+		return fault.New(fault.Usage, "--all-enabled needs --values").
+			WithHint("give the values with --values FILE; without it, every plugin is taken anyway")
 	}
 	return nil
 }
@@ -240,14 +240,14 @@ func (g *global) headers(values []string) ([]resolve.Header, error) {
 		target, value, found := strings.Cut(v, "=")
 		colon := strings.LastIndex(target, ":")
 		if !found || colon < 1 || !resolve.IsHeaderName(target[colon+1:]) {
-			return nil, fault.New(fault.Usage, "--header, number %d of them, is not of the form NAME:KEY=VALUE", i+1).
-				WithHint("NAME is the repository's, KEY that of the header field, and VALUE env:VARIABLE, so that no secret stands on a command line: --header cloud:X-API-Key=env:BOTKUBE_API_KEY")
+			return nil, fault.New(fault.Usage, "--header number %d is not of the form NAME:KEY=VALUE", i+1).
+				WithHint("write it like --header cloud:X-API-Key=env:BOTKUBE_API_KEY\ncloud is the repository; env: takes the value from the environment, so that no secret is on the command line")
 		}
 		h := resolve.Header{Repository: target[:colon], Name: target[colon+1:], Value: value}
 		if variable, ok := strings.CutPrefix(value, fromVariable); ok {
 			if h.Value = g.env.Getenv(variable); h.Value == "" {
 				return nil, fault.New(fault.Usage, "--header %s: the environment variable %q is not set, or is empty", target, variable).
-					WithHint("export it, or name another one")
+					WithHint("export it, or name another variable")
 			}
 		}
 		if err := h.Check(); err != nil {

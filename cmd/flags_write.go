@@ -35,7 +35,7 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 			return o, err
 		}
 		if target.Path == "-" && isTerminal(g.env.Stdout) {
-			return o, fault.New(fault.Usage, "standard output is a terminal, which a bundle would only confuse").
+			return o, fault.New(fault.Usage, "standard output is a terminal, and a bundle is not text").
 				WithHint("redirect it to a file or a pipe, or name a file: -o bundle.tar")
 		}
 		o.Outputs = append(o.Outputs, target)
@@ -84,7 +84,7 @@ func (i *imageFlags) seederOptions() (o form.Seeders, err error) {
 		o.Given = append(o.Given, form.Seeder{Platform: platform, Path: file})
 	}
 	if o.None && len(o.Given) > 0 {
-		return o, fault.New(fault.Usage, "--seeder none contradicts the other --seeder")
+		return o, fault.New(fault.Usage, "--seeder none cannot be used with another --seeder")
 	}
 	return o, nil
 }

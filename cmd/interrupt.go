@@ -34,7 +34,7 @@ func interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return fault.New(fault.Interrupted, "interrupted").
-		WithHint("run the same command again: it uses what is there already")
+		WithHint("run the same command again: it reuses complete downloads")
 }
 
 // stalled is how long a write may take once the run is interrupted.

@@ -66,8 +66,8 @@ var upstreamFlags = []string{"version", "repository", "header", "values", "depen
 func refuseUpstreamFlags(c *cobra.Command, target string) error {
 	for _, name := range upstreamFlags {
 		if c.Flags().Changed(name) {
-			return fault.New(fault.Usage, "both %s and --%s are given", target, name).
-				WithHint("%s TARGET shows what a mirror holds, %s --version VERSION what upstream offers", c.CommandPath(), c.CommandPath())
+			return fault.New(fault.Usage, "%s and --%s cannot be used together", target, name).
+				WithHint("show what a mirror holds: %s TARGET\nshow what upstream offers: %s --version VERSION", c.CommandPath(), c.CommandPath())
 		}
 	}
 	return nil
@@ -79,8 +79,8 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, n needs) e
 		return err
 	}
 	if sel.Version == "" && sel.Lock == "" && len(sel.Repositories)+len(sel.Values) == 0 {
-		return fault.New(fault.Usage, "nothing is given to list").
-			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
+		return fault.New(fault.Usage, "a mirror or --version is needed").
+			WithHint("show what a mirror holds: %s bundle.tar\nshow what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
 	return show(c.Context(), g, n, listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 		return s.ListUpstream(c.Context(), sel)

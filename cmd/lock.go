@@ -100,9 +100,9 @@ func checkLockFile(file string) error {
 		return nil
 	}
 	if err != nil && fault.KindOf(err) != fault.Integrity {
-		return fault.New(fault.Usage, "the output %s is there already, and cannot be read: %w", file, err).WithHint("make it readable, or name another file for the lock")
+		return fault.New(fault.Usage, "the output %s exists, and cannot be read: %w", file, err).WithHint("make it readable, or name another file for the lock")
 	}
-	return fault.New(fault.Usage, "the output %s is there already, and is no lock", file).WithHint("name another file for the lock, or move this one away")
+	return fault.New(fault.Usage, "the output %s exists, and is not a lock", file).WithHint("name another file for the lock, or move %s away", file)
 }
 
 // writeFile replaces a file in one step, or leaves it as it is.

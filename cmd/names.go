@@ -76,7 +76,7 @@ func checkValue(c *cobra.Command, arg, next string) error {
 	case f.NoOptDefVal == "":
 		if flagOf(c, next) != nil {
 			follows, _, _ := strings.Cut(next, "=")
-			return fault.New(fault.Usage, "%s has no value: %s follows it", arg, follows).WithHint("give it one; if it comes from a variable, set that")
+			return fault.New(fault.Usage, "%s needs a value, but %s follows", arg, follows).WithHint("give it a value; if a variable has it, set the variable")
 		}
 	case strings.HasPrefix(next, "-"):
 	case next == "true" || next == "false" || f.Value.Type() != "bool" && c.Args(c, []string{next}) != nil:

@@ -88,19 +88,19 @@ const minWatch = 10 * time.Millisecond
 func checkServe(o mirror.ServeOptions) error {
 	switch {
 	case o.TLSCert != "" && o.TLSKey == "":
-		return fault.New(fault.Usage, "--tls-cert has no --tls-key").WithHint("name the file of the certificate's private key: --tls-key FILE")
+		return fault.New(fault.Usage, "--tls-cert needs --tls-key").WithHint("name the file of the certificate's private key: --tls-key FILE")
 	case o.TLSKey != "" && o.TLSCert == "":
-		return fault.New(fault.Usage, "--tls-key has no --tls-cert").WithHint("name the file of the certificate: --tls-cert FILE")
+		return fault.New(fault.Usage, "--tls-key needs --tls-cert").WithHint("name the file of the certificate: --tls-cert FILE")
 	case o.Interval < 0 || o.Interval > 0 && o.Interval < minWatch:
-		return fault.New(fault.Usage, "--watch %s is less than %s", o.Interval, minWatch).WithHint("0 looks for changes at SIGHUP only; 5s is the default")
+		return fault.New(fault.Usage, "--watch must be 0 or at least %s, not %s", minWatch, o.Interval).WithHint("the default is 5s; with 0, serve looks for changes only at SIGHUP")
 	case o.Connections < 1:
-		return fault.New(fault.Usage, "--max-connections %d is not positive", o.Connections).WithHint("4096 is the default")
+		return fault.New(fault.Usage, "--max-connections must be at least 1, not %d", o.Connections).WithHint("the default is 4096")
 	case o.ConnectionsOfAddress < 0:
-		return fault.New(fault.Usage, "--max-connections-per-client %d is negative", o.ConnectionsOfAddress).WithHint("0 is three quarters of --max-connections")
+		return fault.New(fault.Usage, "--max-connections-per-client must not be negative: %d", o.ConnectionsOfAddress).WithHint("0 means three quarters of --max-connections")
 	case o.Grace < 0:
-		return fault.New(fault.Usage, "--grace %s is negative", o.Grace).WithHint("0 ends a version at once; 5m is the default")
+		return fault.New(fault.Usage, "--grace must not be negative: %s", o.Grace).WithHint("the default is 5m; with 0, a version ends at once")
 	case o.ShutdownTimeout < 0:
-		return fault.New(fault.Usage, "--shutdown-timeout %s is negative", o.ShutdownTimeout).WithHint("0 cuts downloads at once; 30s is the default")
+		return fault.New(fault.Usage, "--shutdown-timeout must not be negative: %s", o.ShutdownTimeout).WithHint("the default is 30s; with 0, downloads are cut off at once")
 	}
 	return nil
 }

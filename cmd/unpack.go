@@ -75,7 +75,7 @@ func lockDigest(s string) (*lock.SHA256, error) {
 	hex, ok := strings.CutPrefix(s, "sha256:")
 	d, err := lock.ParseSHA256(hex)
 	if !ok || err != nil {
-		return nil, fault.New(fault.Usage, "--lock-digest %.80q is no digest", s).WithHint("write sha256: and 64 hexadecimal digits, as values prints them")
+		return nil, fault.New(fault.Usage, "--lock-digest %.80q is not a digest", s).WithHint("write sha256: and 64 hexadecimal digits, as in the output of values")
 	}
 	return &d, nil
 }

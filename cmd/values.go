@@ -152,7 +152,7 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	for _, n := range needs {
 		for _, name := range n.flags {
 			if !n.given && v.onLine[name] {
-				return fault.New(fault.Usage, "--%s says something about %s, which is not given", name, n.needed).
+				return fault.New(fault.Usage, "--%s needs %s", name, n.needed).
 					WithHint("see %s --help", c.CommandPath())
 			}
 		}
