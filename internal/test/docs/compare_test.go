@@ -21,6 +21,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d (\d\d:\d\d| \d{4})\b`), "DATE"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d(\.\d+)?\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?[kKMGT]?i?B/s\b`), "SPEED"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? ?[KMGT]?i?B free\b`), "SIZE free"},
 	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ns|µs|ms| ms|s| s|m| min)\b`), "DURATION"},
 	{regexp.MustCompile(`^botkube-mirror (devel|\d\S*) \(go\S+`), "VERSION"},
 	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d{5}\b`), "ADDRESS"},
