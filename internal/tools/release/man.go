@@ -35,7 +35,11 @@ func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath
 func page(c *cobra.Command, day time.Time) []byte {
 	p := cmd.PageOf(c)
 	w := &writer{}
-	w.line(".TH %s 1 %s botkube-mirror \"User commands\"\n.nh\n.ad l", roff(strings.ToUpper(pageName(c))), day.UTC().Format(time.DateOnly))
+	section := "User commands"
+	if len(pageName(c)) > 32 { // the title is on both sides of it, in 80 columns
+		section = ""
+	}
+	w.line(".TH %s 1 %s botkube-mirror \"%s\"\n.nh\n.ad l", roff(strings.ToUpper(pageName(c))), day.UTC().Format(time.DateOnly), section)
 	w.line(".SH NAME\n%s \\- %s", roff(pageName(c)), roff(p.Summary))
 	w.line(".SH SYNOPSIS\n\\fB%s\\fR%s", roff(p.Name), roff(strings.TrimPrefix(p.Synopsis, p.Name)))
 	w.line(".SH DESCRIPTION")
