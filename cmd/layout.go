@@ -169,23 +169,22 @@ func (l *layout) wrap(text, indent string) {
 type column struct {
 	heading string
 	right   bool // aligned
-	wraps   bool
+	// least is how narrow cells may be, which then are broken at blanks; 0 if they are not broken.
+	least int
 }
 
-// word is a column of cells that are not broken, number one of figures, prose one of cells that may
-// be broken at blanks.
+// word is a column of cells that are not broken, and number one of figures. Cells of prose, sentences,
+// and phrase, a few words, may be broken at blanks.
 func word(heading string) column   { return column{heading: heading} }
 func number(heading string) column { return column{heading: heading, right: true} }
-func prose(heading string) column  { return column{heading: heading, wraps: true} }
+func prose(heading string) column  { return column{heading: heading, least: 24} }
+func phrase(heading string) column { return column{heading: heading, least: 12} }
 
-const (
-	gap        = "  " // between columns
-	leastProse = 24   // columns of a cell that is wrapped
-)
+const gap = "  " // between columns
 
-// table writes rows below headings. Empty columns are left out. If the rest is too wide, prose is
-// wrapped first. Then the columns that do not fit stand on lines of their own, below each row, and
-// their headings too. Nothing is cut.
+// table writes rows below headings. Empty columns are left out. If the rest is too wide, cells are
+// broken at blanks first. Then the columns that do not fit stand on lines of their own, below each
+// row, and their headings too. Nothing is cut.
 func (l *layout) table(columns []column, rows [][]string) {
 	cells := make([][]string, len(rows)+1) // [row][column]
 	var kept []column
@@ -203,41 +202,45 @@ func (l *layout) table(columns []column, rows [][]string) {
 		return
 	}
 	l.begin(tableBlock)
-	widths := l.widths(kept, cells)
+	widths, ends := l.widths(kept, cells)
 	for _, row := range cells {
-		l.row(kept, widths, row)
+		from, indent := 0, ""
+		for _, to := range ends {
+			l.cells(kept[from:to], widths[from:to], row[from:to], indent)
+			from, indent = to, gap
+		}
 	}
 }
 
-// widths are those of the columns: of the widest cell, or less for prose if that is too much.
-func (l *layout) widths(columns []column, cells [][]string) []int {
-	widths, all := make([]int, len(columns)), -len(gap)
-	for i := range columns {
+// widths are those of the columns: of the widest cell, or less if it may be broken and its line is
+// too short. Ends are the columns before which the lines of a row end.
+func (l *layout) widths(columns []column, cells [][]string) (widths, ends []int) {
+	least, widest := make([]int, len(columns)), make([]int, len(columns))
+	for i, c := range columns {
 		for _, row := range cells {
-			widths[i] = max(widths[i], columnsOf(row[i]))
+			widest[i] = max(widest[i], columnsOf(row[i]))
+			for _, w := range strings.Fields(row[i]) {
+				least[i] = max(least[i], columnsOf(w)) // a longer word would stick out
+			}
 		}
-		all += widths[i] + len(gap)
-	}
-	for i, c := range slices.Backward(columns) {
-		if c.wraps && all > l.width {
-			narrow := max(widths[i]-(all-l.width), min(leastProse, widths[i]))
-			all, widths[i] = all-widths[i]+narrow, narrow
+		if least[i] = max(least[i], c.least); c.least == 0 {
+			least[i] = widest[i]
 		}
+		least[i] = min(least[i], widest[i])
 	}
-	return widths
-}
-
-// row writes the cells of a row, in as many lines as the widths need.
-func (l *layout) row(columns []column, widths []int, row []string) {
-	for from, indent := 0, ""; from < len(columns); indent = gap {
-		to, used := from, len(indent)-len(gap)
-		for to < len(columns) && (to == from || used+len(gap)+widths[to] <= l.width) {
-			used += len(gap) + widths[to]
+	for from, used := 0, -len(gap); from < len(columns); used = 0 {
+		to := from
+		for to < len(columns) && (to == from || used+len(gap)+least[to] <= l.width) {
+			used += len(gap) + least[to]
 			to++
 		}
-		l.cells(columns[from:to], widths[from:to], row[from:to], indent)
-		from = to
+		for i := from; i < to; i++ {
+			more := min(widest[i]-least[i], max(l.width-used, 0))
+			widths, used = append(widths, least[i]+more), used+more
+		}
+		ends, from = append(ends, to), to
 	}
+	return widths, ends
 }
 
 // cells writes cells side by side. Those of prose may have several lines.
@@ -245,7 +248,7 @@ func (l *layout) cells(columns []column, widths []int, row []string, indent stri
 	broken, most := make([][]string, len(row)), 1
 	for i, text := range row {
 		broken[i] = []string{text}
-		if columns[i].wraps {
+		if columns[i].least > 0 {
 			broken[i] = wrapped(text, min(widths[i], l.width-len(indent)), "")
 		}
 		most = max(most, len(broken[i]))

@@ -1,15 +1,19 @@
 package cmd
 
 import (
-	"fmt"
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
 func verifyCommand(g *global) *cobra.Command {
@@ -62,7 +66,7 @@ prints it.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(found, func(out *layout) { out.raw(verifySummary(found, g.verbose)) }); err != nil {
+			if err := g.print(found, func(out *layout) { writeVerification(out, found, g.verbose) }); err != nil {
 				return err
 			}
 			return found.Failure()
@@ -83,62 +87,78 @@ prints it.`,
 	return c
 }
 
-func verifySummary(v *mirror.Verification, verbose bool) string {
-	var out strings.Builder
-	writeIdentity(&out, mirror.Identity{Target: v.Target, Kind: v.Kind, BotkubeVersion: v.BotkubeVersion, Platforms: v.Platforms, Digest: v.Digest})
-	if v.Mount != "" {
-		fmt.Fprintf(&out, "  the agent must see it at %s\n", tameName(v.Mount))
-	}
-	if v.BaseURL != "" {
-		fmt.Fprintf(&out, "  it must be served at %s\n", tameName(v.BaseURL))
-	}
-	writeProblems(&out, v.Problems)
-	writeFiles(&out, v, verbose)
-	writeReplaced(&out, v.Replaced)
-	writeAgents(&out, v.Agents)
-	writeAgainst(&out, v)
+func writeVerification(out *layout, v *mirror.Verification, verbose bool) {
+	state, details := v.Verdict()
+	out.verdict(verificationMood(v), form.SourceName(v.Target), state, details...)
 	if v.Values != nil {
-		writeLines(&out, v.Values.Lines())
+		state, details := v.Values.Verdict()
+		out.verdict(valuesMood(v.Values), "agent with these values", state, details...)
 	}
+	writeVerified(out, v)
+	writeProblems(out, v.OwnProblems())
+	writeFiles(out, v.Files, verbose)
+	if !v.Misplaced() {
+		writeAgents(out, v.Agents)
+	}
+	var replaced strings.Builder
+	writeReplaced(&replaced, v.Replaced)
+	if replaced.Len() > 0 {
+		out.title("Dependencies that are not the index's:")
+		out.raw(replaced.String())
+	}
+	if v.Values != nil {
+		writeChecked(out, v.Values)
+	}
+	writeAgainst(out, v)
 	for _, n := range v.Notes {
-		fmt.Fprintf(&out, "note: %s\n", oneLine(n))
+		out.note("%s", n)
 	}
+}
+
+func verificationMood(v *mirror.Verification) mood {
+	own := v.OwnProblems()
 	switch {
-	case v.Intact && v.Unverified > 0:
-		fmt.Fprintf(&out, "intact, but for %s of earlier versions that nobody looked at; prune removes them\n", count(v.Unverified, "file"))
-	case v.Intact:
-		out.WriteString("intact: nothing is damaged, missing or unexpected\n")
+	case len(own) == 0 && v.Unverified == 0:
+		return good
+	case !slices.ContainsFunc(own, func(p audit.Problem) bool { return p.Kind != audit.KindUnfit }):
+		return caution
 	}
-	return out.String()
+	return bad
 }
 
-func writeProblems(out *strings.Builder, problems []audit.Problem) {
-	for _, p := range problems {
-		at := tameName(p.Path)
-		if at != "" {
-			at += ": "
+func valuesMood(c *values.Checked) mood {
+	switch {
+	case c.Alone:
+		return good
+	case len(c.Problems) == 0:
+		return caution
+	}
+	return bad
+}
+
+// writeVerified says what the mirror is, and where it belongs.
+func writeVerified(out *layout, v *mirror.Verification) {
+	what := forms.All.NameOf(v.Kind)
+	if v.BotkubeVersion != "" {
+		what += " of Botkube " + v.BotkubeVersion
+	}
+	if len(v.Platforms) > 0 {
+		what += " for " + agent.JoinPlatforms(v.Platforms)
+	}
+	out.text("%s", strings.ToUpper(what[:1])+what[1:])
+	for _, fact := range [][2]string{
+		{"digest", v.Digest}, {"mount at", v.Mount}, {"serve at", v.BaseURL}, {"checked", size(v.Bytes)}, {"checksums", checksumsOf(v.Files)}, {"agent", offline(v)},
+	} {
+		if fact[1] != "" {
+			out.item("%-9s  %s", fact[0], fact[1])
 		}
-		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, oneLine(p.Detail))
 	}
 }
 
-func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
-	intact := 0
-	for _, f := range v.Files {
-		if f.State == audit.Intact {
-			intact++
-		}
-		if verbose {
-			sum := "-"
-			if f.SHA256 != nil {
-				sum = f.SHA256.String()
-			}
-			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, tameName(f.Path), f.State, size(f.Size), tameName(f.Content))
-		}
-	}
-	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
+// checksumsOf says where the checksums of upstream files come from, of each once.
+func checksumsOf(files []audit.File) string {
 	counts, counted := map[lock.ChecksumSource]int{}, map[string]bool{}
-	for _, f := range v.Files {
+	for _, f := range files {
 		for _, a := range f.Sources {
 			if key := string(a.VerifiedBy) + " " + a.URL; !counted[key] {
 				counted[key] = true
@@ -146,50 +166,169 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 			}
 		}
 	}
-	if len(counts) > 0 {
-		fmt.Fprintf(out, "checksums of upstream files given: %s\n", countsBySource(counts))
-	}
+	return countsBySource(counts)
 }
 
-func writeAgents(out *strings.Builder, agents []audit.Prediction) {
+func writeProblems(out *layout, problems []audit.Problem) {
+	var rows [][]string
+	for _, p := range problems {
+		rows = append(rows, []string{string(p.Kind), p.Path, oneLine(p.Detail)})
+	}
+	out.table([]column{word("PROBLEM"), word("FILE"), prose("WHY")}, rows)
+}
+
+func writeFiles(out *layout, files []audit.File, verbose bool) {
+	if !verbose {
+		return
+	}
+	var rows [][]string
+	for _, f := range files {
+		sum := "-"
+		if f.SHA256 != nil {
+			sum = f.SHA256.String()
+		}
+		rows = append(rows, []string{f.Path, string(f.State), size(f.Size), f.Content, sum})
+	}
+	out.table([]column{word("FILE"), word("STATE"), number("SIZE"), prose("CONTENT"), word("SHA256")}, rows)
+}
+
+// writeAgents says what agents would download from outside, or why they would not start.
+func writeAgents(out *layout, agents []audit.Prediction) {
+	var external, failures [][]string
 	for _, o := range agents {
-		name := o.Platform.String()
-		if o.Version != "" {
-			name = o.Version + " for " + name
-		}
-		fmt.Fprintf(out, "an agent for %s, with every plugin enabled, would make %s", name, count(len(o.External), "external call"))
-		if o.FromMirror > 0 {
-			fmt.Fprintf(out, ", and %s to the mirror", count(o.FromMirror, "call"))
-		}
-		out.WriteString("\n")
+		at := strings.TrimSpace(o.Version + " " + o.Platform.String())
 		for _, c := range o.External {
 			what := string(c.Kind)
 			if c.Dependency != "" {
 				what += " " + c.Dependency
 			}
-			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", tameName(c.Plugin), tameName(what), tameName(c.URL), tameName(c.Because))
+			external = append(external, []string{at, c.Plugin, what, c.Because, c.URL})
 		}
 		for _, f := range o.Failures {
-			fmt.Fprintf(out, "  it would not start %s\n", oneLine(f))
+			failures = append(failures, []string{at, oneLine(f)})
 		}
+	}
+	if len(external) > 0 {
+		out.title("What agents would download from outside:")
+		out.table([]column{word("AGENT"), word("PLUGIN"), word("FILE"), prose("WHY"), word("URL")}, external)
+	}
+	if len(failures) > 0 {
+		out.title("What would not start:")
+		out.table([]column{word("AGENT"), prose("PLUGIN AND REASON")}, failures)
 	}
 }
 
-func writeAgainst(out *strings.Builder, v *mirror.Verification) {
+// offline says in a few words what agents with every plugin enabled would download. It says nothing
+// good of a mirror with problems, and nothing if values tell better.
+func offline(v *mirror.Verification) string {
+	outside := 0
+	for _, o := range v.Agents {
+		if outside += len(o.External); len(o.Failures) > 0 {
+			return "some plugins would not start"
+		}
+	}
+	switch {
+	case outside > 0:
+		return plural(outside, "download", "downloads") + " from outside"
+	case len(v.Agents) == 0 || len(v.OwnProblems()) > 0 || v.Values != nil:
+		return ""
+	}
+	return "starts offline, with every plugin enabled"
+}
+
+// writeChecked says what an agent with given values does.
+func writeChecked(out *layout, c *values.Checked) {
+	var settings, rows [][]string
+	for _, p := range slices.SortedStableFunc(slices.Values(c.Problems), func(a, b audit.Problem) int { return strings.Compare(a.Path, b.Path) }) {
+		if p.Kind == audit.KindSetting {
+			settings = append(settings, []string{p.Path, oneLine(p.Detail)})
+		} else {
+			out.text("missing: %s", p.Detail)
+		}
+	}
+	out.table([]column{word("SETTING"), prose("WHAT IS WRONG")}, settings)
+	for _, p := range c.All() {
+		rows = append(rows, []string{string(p.Type), p.Key, strings.Join(p.Groups, ", ")})
+	}
+	if len(rows) > 0 {
+		out.title("The agent starts:")
+		out.table([]column{word("TYPE"), word("PLUGIN"), prose("GROUPS")}, rows)
+	}
+	writeLeftOut(out, c.LeftOut)
+	writeConnections(out, c)
+	for _, n := range c.Agent.Notes {
+		out.note("%s", n)
+	}
+}
+
+func writeLeftOut(out *layout, all []agent.LeftOut) {
+	var rows [][]string
+	for _, l := range all {
+		rows = append(rows, []string{string(l.Type), l.Key, l.Group, l.Reason})
+	}
+	if len(rows) > 0 {
+		out.title("The agent does not start:")
+		out.table([]column{word("TYPE"), word("PLUGIN"), word("GROUP"), prose("WHY NOT")}, rows)
+	}
+}
+
+// writeConnections lists what the agent, its node and its plugins connect to.
+func writeConnections(out *layout, c *values.Checked) {
+	var rows [][]string
+	for _, e := range c.Egress {
+		from, why := cmp.Or(e.Plugin, "agent"), []string{e.Purpose}
+		if e.ByNode {
+			from, why = "node", []string{"image pull"}
+		}
+		if e.OnRequest {
+			why = append(why, "on request")
+		}
+		if e.InCluster {
+			why = append(why, "in the cluster")
+		}
+		if e.Proxy != "" {
+			why = append(why, "through "+e.Proxy)
+		}
+		stop := e.Stop
+		if stop == "" {
+			stop = e.Setting
+			if strings.HasSuffix(stop, ".enabled") {
+				stop += ": false"
+			}
+		}
+		rows = append(rows, []string{from, strings.ReplaceAll(e.Destination, " and ", " "), strings.Join(why, ", "), stop})
+	}
+	if len(rows) == 0 {
+		out.text("At run time, the agent connects to the Kubernetes API server only.")
+		return
+	}
+	out.title("Besides the Kubernetes API server, these connections remain:")
+	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), word("STOPPED BY")}, rows)
+	if len(c.Values.Pulls) == 0 {
+		return
+	}
+	out.text("Images that the node pulls:")
+	for _, p := range c.Values.Pulls {
+		out.item("%s", p.Image)
+	}
+}
+
+func writeAgainst(out *layout, v *mirror.Verification) {
 	a := v.Against
 	if a == nil {
 		return
 	}
-	writeNotCompared(out, a.NotCompared)
-	if len(a.Differences) > 0 {
-		return // which are among the problems
-	}
-	how := ""
+	var notCompared strings.Builder
+	writeNotCompared(&notCompared, a.NotCompared)
+	out.raw(notCompared.String())
+	name := form.SourceName(a.Target)
 	switch {
+	case len(a.Differences) > 0: // which are among the problems
 	case v.Altered():
-		how = ", but not every file is what is unpacked of the upstream files there"
+		out.text("The lock is the same as in %s, but some files differ from those unpacked from it.", name)
 	case a.Remade && v.Intact:
-		how = ", and every file is what is unpacked of the upstream files there"
+		out.text("The lock is the same as in %s, and every file is the same as when unpacked from it.", name)
+	default:
+		out.text("The lock is the same as in %s.", name)
 	}
-	fmt.Fprintf(out, "it is what %s pins%s\n", form.SourceName(a.Target), how)
 }

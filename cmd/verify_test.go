@@ -12,7 +12,7 @@ import (
 // TestSummariesAreText checks that names in a mirror can neither control a terminal nor look like a
 // line that botkube-mirror wrote.
 func TestSummariesAreText(t *testing.T) {
-	const bad = "a\x1b[2J\r\u202e\u0085b\nintact: c"
+	const bad = "a\x1b[2J\r\u202e\u0085b\nmirror: complete"
 	v := &mirror.Verification{
 		Target: "mirror", Kind: "image", Mount: bad, BaseURL: bad,
 		Files:    []audit.File{{Path: bad, Content: bad, State: audit.Intact}},
@@ -20,9 +20,11 @@ func TestSummariesAreText(t *testing.T) {
 		Agents:   []audit.Prediction{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
 		Notes:    []string{bad},
 	}
-	text := verifySummary(v, true) + listSummaryOf(bad)
+	out := &layout{width: 80}
+	writeVerification(out, v, true)
+	text := out.String() + listSummaryOf(bad)
 	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "intact: ") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if strings.HasPrefix(line, "mirror: complete") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%q", line)
 		}
 	}

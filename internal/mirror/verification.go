@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -95,35 +96,89 @@ func (v *Verification) Failure() error {
 			kind = fault.Integrity
 		}
 	}
-	var parts []string
-	for _, p := range problemNames {
-		if n := counts[p.kind]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, p.name))
+	state, details := v.Verdict()
+	if len(v.OwnProblems()) == 0 {
+		state, details = v.Values.Verdict()
+		state = "with these values, the agent " + state
+	}
+	return fault.New(kind, "%s: %s", form.SourceName(v.Target), strings.Join(append([]string{state}, details...), ", ")).WithHint("%s", v.remedy(counts))
+}
+
+// Verdict says in a few words what the mirror is, without the values, and what is wrong with it.
+func (v *Verification) Verdict() (state string, details []string) {
+	counts := map[audit.Kind]int{}
+	for _, p := range v.OwnProblems() {
+		counts[p.Kind]++
+	}
+	damaged, all := 0, len(v.Files)
+	for _, f := range v.Files {
+		if f.State == audit.Damaged {
+			damaged++
 		}
 	}
-	found := "is not intact"
-	if len(v.Problems) == v.ofValues() {
-		found = "is intact, but an agent with these values would not start from it alone"
+	if len(v.OwnProblems()) == 0 {
+		details = []string{fmt.Sprintf("all %d files match the lock", all)}
+		if all == 1 {
+			details = []string{"its only file matches the lock"}
+		}
+		if v.Unverified > 0 {
+			details = append(details, fmt.Sprintf("%d of earlier versions not checked: prune removes them", v.Unverified))
+		}
+		return "complete", details
 	}
-	return fault.New(kind, "%s %s: %s", form.SourceName(v.Target), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
+	if v.Misplaced() {
+		have, want := v.Mount, v.place.Mount
+		if v.form.Access == form.Downloaded {
+			have, want = v.BaseURL, v.place.BaseURL
+		}
+		return fmt.Sprintf("written for %s, not for %s", cmp.Or(have, "another place"), want), nil
+	}
+	for _, k := range []struct {
+		kind          audit.Kind
+		state, detail string
+	}{
+		{audit.KindDamaged, "damaged", "%d damaged"},
+		{audit.KindUnexpected, "has unexpected files", "%d unexpected"},
+		{audit.KindIndex, "has a wrong index", "%d wrong in an index"},
+		{audit.KindDiffers, "differs", "differences: %d"},
+		{audit.KindMissing, "incomplete", "%d missing"},
+		{audit.KindUnfit, "not usable", "%d that an agent cannot run"},
+	} {
+		n := counts[k.kind]
+		switch {
+		case n == 0:
+			continue
+		case k.kind == audit.KindDamaged && n == damaged:
+			details = append(details, fmt.Sprintf("%d of %d files", n, all))
+		default:
+			details = append(details, fmt.Sprintf(k.detail, n))
+		}
+		if state == "" {
+			state = k.state
+		}
+		if k.kind == audit.KindDiffers && v.Against != nil && state == k.state {
+			state += " from " + form.SourceName(v.Against.Target)
+		}
+	}
+	return state, details
+}
+
+// Misplaced reports whether all that is wrong is that agents find the mirror elsewhere.
+func (v *Verification) Misplaced() bool {
+	return v.place != nil && !slices.ContainsFunc(v.OwnProblems(), func(p audit.Problem) bool { return p.Kind != audit.KindIndex })
+}
+
+// OwnProblems are the problems that are not about values.
+func (v *Verification) OwnProblems() []audit.Problem {
+	if v.Values == nil {
+		return v.Problems
+	}
+	return slices.DeleteFunc(slices.Clone(v.Problems), func(p audit.Problem) bool { return slices.Contains(v.Values.Problems, p) })
 }
 
 // Altered reports whether a file is not what is made again of its upstream files.
 func (v *Verification) Altered() bool {
 	return slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return p.Kind == audit.KindDiffers && p.Path != "" })
-}
-
-var problemNames = []struct {
-	kind audit.Kind
-	name string
-}{
-	{audit.KindDamaged, "damaged"},
-	{audit.KindMissing, "missing"},
-	{audit.KindUnfit, "that an agent cannot run"},
-	{audit.KindUnexpected, "unexpected"},
-	{audit.KindIndex, "wrong in an index"},
-	{audit.KindDiffers, "different from what it is compared with"},
-	{audit.KindSetting, "wrong in the values"},
 }
 
 func (v *Verification) ofValues() int {
@@ -138,17 +193,17 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	all, indexes := len(v.Problems), counts[audit.KindIndex]
 	switch {
 	case v.Altered():
-		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
+		return "somebody changed these files and hid it: the checksums beside them were changed too, or removed. Find out who did it before an agent runs them\n" + v.rewrite()
 	case all == v.ofValues():
 		return v.Values.Remedy(v.Target)
 	case all == counts[audit.KindUnfit]:
-		return "these files are as they were published: pull again without the plugins that need them (--exclude), and tell their publishers"
+		return "the publishers released these files so: pull again without the plugins that need them (--exclude), and report it to the publishers"
 	case v.place != nil && indexes > 0 && all == indexes+v.ofValues():
 		return v.relocate()
 	case v.Against != nil && all == len(v.Against.Differences):
-		return "no file is damaged, but the lock is for another mirror: name the right lock, or get the right mirror\nif the mirror is a part of the lock, write a lock of that part, with the flags of the pull: botkube-mirror lock --lock FILE FLAGS part.lock.json"
+		return "no file is damaged, but the lock is for another mirror: name the right lock, or get the right mirror\nif the mirror is a part of the lock, write a lock of that part: botkube-mirror lock --lock FILE FLAGS-OF-THE-PULL part.lock.json"
 	case slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return strings.HasSuffix(p.Detail, fs.ErrPermission.Error()) }):
-		return "run it as a user who may read all of it: what cannot be read may be right"
+		return "run verify as a user who can read all files: those that cannot be read may be right"
 	case counts[audit.KindUnexpected] > 0 && v.form.Unexpected != "":
 		return v.form.Unexpected
 	}
@@ -157,7 +212,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 
 func (v *Verification) rewrite() string {
 	if strings.HasPrefix(v.Target, form.RegistryPrefix) {
-		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
+		return "push the intact bundle again with --force\nif that does not help, ask the registry's administrator to remove the damaged blob: many registries keep what they have under a digest"
 	}
 	return v.form.Rewrite
 }
@@ -165,8 +220,8 @@ func (v *Verification) rewrite() string {
 // relocate says what to do about a mirror that is written for another place.
 func (v *Verification) relocate() string {
 	if v.form.Access == form.Downloaded {
-		return fmt.Sprintf("write it for there: botkube-mirror unpack BUNDLE -o site:DIR --base-url %s\n"+
-			"or, if botkube-mirror serve answers there, which writes the indexes anew, say so: --served", v.place.BaseURL)
+		return fmt.Sprintf("write the site for that URL: botkube-mirror unpack BUNDLE -o site:DIR --base-url %s\n"+
+			"if botkube-mirror serve answers there, which rewrites the indexes, add --served", v.place.BaseURL)
 	}
-	return fmt.Sprintf("have the agent see it at %s (plugins.cacheDir, and where the volume is mounted), or write it for %[2]s: unpack, or push, with --mount %[2]s", v.Mount, v.place.Mount)
+	return fmt.Sprintf("mount it at %s and set plugins.cacheDir to that path\nor write it for %[2]s: unpack or push again with --mount %[2]s", v.Mount, v.place.Mount)
 }

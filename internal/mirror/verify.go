@@ -98,10 +98,10 @@ func (v *verifying) target(ctx context.Context) error {
 func (v *verifying) accept(f *form.Form) error {
 	switch {
 	case v.options.Unpack && !f.Packed:
-		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", form.SourceName(v.result.Target)).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+		return fault.New(fault.Usage, "--unpack is for bundles only, and %s is not one", form.SourceName(v.result.Target)).WithHint("leave out --unpack: its files are unpacked already")
 	case v.options.Served && f.Serve == nil:
-		return fault.New(fault.Usage, "%s has no upstream files that could be served", form.SourceName(v.result.Target)).
-			WithHint("leave out --served: agents mount what is in it")
+		return fault.New(fault.Usage, "--served is for mirrors that can be served, and %s cannot", form.SourceName(v.result.Target)).
+			WithHint("leave out --served: agents mount it")
 	}
 	return nil
 }
@@ -111,11 +111,11 @@ func (v *verifying) located() {
 	access, o := v.found.Form.Access, v.options
 	switch {
 	case o.BaseURL != "" && access == form.Mounted:
-		v.found.Note("nothing of it is served, so that --base-url was not looked at")
+		v.found.Note("--base-url is ignored: agents mount this mirror")
 	case o.Mount != "" && access == form.Downloaded:
-		v.found.Note("an agent sees nothing of it in its file system, so that --mount was not looked at")
+		v.found.Note("--mount is ignored: agents download this mirror")
 	case o.BaseURL+o.Mount != "" && access == form.Carried && len(o.Values) == 0:
-		v.found.Note("a bundle is written for no place, so that --base-url and --mount count only with --values")
+		v.found.Note("--base-url and --mount are ignored: for a bundle, they count only with --values")
 	}
 	found := v.found.FoundMount
 	v.found.Misplaced = v.found.Misplaced || access == form.Mounted && o.Mount != "" && found != "" && found != o.Mount
@@ -139,8 +139,8 @@ func (v *verifying) values() (err error) {
 		return nil
 	}
 	if v.found.Lock == nil && v.found.Form.Access == form.Downloaded {
-		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", form.SourceName(v.result.Target)).
-			WithHint("name it: botkube-mirror verify %s/VERSION --values …", o.Target)
+		return fault.New(fault.Usage, "%s has several versions, and an agent uses one", form.SourceName(v.result.Target)).
+			WithHint("name a version: botkube-mirror verify %s/VERSION --values …", o.Target)
 	}
 	m := &form.Mirror{Form: v.found.Form, Lock: v.found.Lock, Mount: v.found.FoundMount, BaseURL: v.found.FoundBaseURL}
 	v.result.Values, err = values.Check(&v.found.Report, m, o.CheckOptions)
@@ -174,7 +174,7 @@ func (v *verifying) finish() (*Verification, error) {
 	for _, o := range r.Agents {
 		// A problem causes each call that leaves the mirror. If there is none, the call is a problem.
 		if len(r.Problems) == 0 && len(o.External)+len(o.Failures) > 0 {
-			r.Problems = append(r.Problems, audit.Problem{Kind: audit.KindIndex, Detail: "an agent for " + o.Platform.String() + " would not start from it alone"})
+			r.Problems = append(r.Problems, audit.Problem{Kind: audit.KindIndex, Detail: "an agent on " + o.Platform.String() + " would not start offline"})
 		}
 	}
 	r.Intact, r.Bytes = len(r.Problems) == 0, v.read.Load()

@@ -35,11 +35,11 @@ func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
 		return nil
 	}
 	if v.found.Lock == nil && len(v.found.Platforms) > 0 && len(v.found.Problems()) == 0 {
-		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
-			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
+		return fault.New(fault.Usage, "%s has several versions, and each has its own lock", v.options.Target).
+			WithHint("name a version: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
 	}
 	if v.found.Lock == nil {
-		v.found.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))
+		v.found.Note(fmt.Sprintf("not compared with %s: this mirror has no lock that can be read", v.options.Against))
 		return nil // why is a problem already
 	}
 	data, err := other.Lock.Marshal()
@@ -67,7 +67,7 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 			}
 		}
 		if len(both) > 0 && len(more) > 0 {
-			v.found.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(more)))
+			v.found.Note(fmt.Sprintf("%s is also for %s: only the platforms of the directory are compared", compared.Target, agent.JoinPlatforms(more)))
 			wanted = wanted.Subset(both, func(lock.Plugin) bool { return true })
 		}
 	}
@@ -77,9 +77,9 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 		p := audit.Problem{Kind: audit.KindDiffers, Detail: d.String()}
 		switch d.Change {
 		case lock.Added:
-			p.Detail = d.What() + " is here, but not in what it is compared with"
+			p.Detail = d.What() + " is here, but not in " + form.SourceName(compared.Target)
 		case lock.Removed:
-			p = audit.Problem{Kind: audit.KindMissing, Detail: d.What() + " is not here"}
+			p = audit.Problem{Kind: audit.KindMissing, Detail: d.What() + " is in " + form.SourceName(compared.Target) + ", but not here"}
 		}
 		v.found.Fail(p)
 	}
@@ -142,7 +142,7 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 		return err
 	}
 	if want := made.Blob(); have != want.SHA256 {
-		v.found.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
+		v.found.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but the file unpacked from %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 	}
 	return nil
 }

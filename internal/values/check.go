@@ -73,8 +73,8 @@ type Location struct {
 func (p *Location) Check() error {
 	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
 	if p.BaseURL == "" && p.Served {
-		return fault.New(fault.Usage, "it is not said where the mirror is served").
-			WithHint("give the URL at which agents reach the server: --base-url URL")
+		return fault.New(fault.Usage, "--served needs the URL at which the mirror is served").
+			WithHint("add the URL at which agents reach the server: --base-url URL")
 	}
 	if p.BaseURL != "" {
 		if err := form.CheckBaseURL(p.BaseURL); err != nil {
@@ -128,7 +128,7 @@ func (c *checking) read() (*configured.Agent, error) {
 		return read, err
 	}
 	if of != "" {
-		c.note("the mirror is of %s, and what the values say is for %s: they are judged as for that", of, read.Values.ChartVersion)
+		c.note("the mirror is for Botkube %s, but the values install %s: checked as for %[2]s", of, read.Values.ChartVersion)
 	}
 	return configured.Read(read.Values.ChartVersion, c.options.Files, c.options.AllEnabled)
 }
@@ -143,7 +143,7 @@ func (c *checking) chartVersion() string {
 		return given
 	}
 	if of := c.Lock.BotkubeVersion; given != "" && given != of {
-		c.note("the mirror is of %s, so that the values are judged by that chart, not by that of %s", of, given)
+		c.note("the mirror is for Botkube %s: the values are checked with that chart, not with %s (--version)", of, given)
 	}
 	return c.Lock.BotkubeVersion
 }
@@ -157,7 +157,7 @@ func (c *checking) fail(kind audit.Kind, path, format string, args ...any) {
 	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
 	variable := c.variables[path]
 	if variable != "" {
-		p.Detail += "; the variable " + variable + " says so"
+		p.Detail += "; set by the variable " + variable
 	}
 	if c.failed[p] {
 		return // it is the same on several platforms
@@ -173,7 +173,7 @@ func (c *checking) fail(kind audit.Kind, path, format string, args ...any) {
 func (c *checking) check() {
 	intact := len(c.report.Problems()) == 0
 	if len(c.result.All()) == 0 {
-		c.note("with these values, an agent starts no plugin")
+		c.note("with these values, the agent starts no plugin")
 	}
 	grounds := c.report.StartStates()
 	for _, g := range grounds {
@@ -195,7 +195,7 @@ func (c *checking) calls() {
 	found, values := c.result.Agent.Egress(c.result.Version, mirrored(c.Lock)), c.result.Values
 	if values.Remote() {
 		c.result.Egress = append(c.result.Egress, agent.Egress{
-			Destination: agent.Origin(values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
+			Destination: agent.Origin(values.Cloud), Purpose: "its configuration: Botkube Cloud decides what the agent starts, not these values",
 			Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
 		})
 	}
@@ -203,18 +203,18 @@ func (c *checking) calls() {
 	for _, p := range values.Pulls {
 		host := p.Registry()
 		c.result.Egress = append(c.result.Egress, agent.Egress{
-			Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host),
+			Destination: host, Purpose: "image pull: " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host),
 		})
 	}
 	if len(found.Unknown) > 0 {
-		c.note("whom plugins call that are not Botkube's own is not known: %s", strings.Join(found.Unknown, ", "))
+		c.note("the connections of plugins that are not Botkube's own are unknown: %s", strings.Join(found.Unknown, ", "))
 	}
 	if len(found.NeedCloud) > 0 {
 		c.note("%s", configured.CloudedNote(found.NeedCloud))
 	}
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
-			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
+			c.fail(audit.KindSetting, e.Setting, "the agent would connect to %s (%s): set %s", e.Destination, e.Purpose, e.Stop)
 		}
 	}
 }
@@ -223,7 +223,7 @@ func (c *checking) refusals() {
 	problems, variables := len(c.result.Problems), len(c.result.variables)
 	for i, r := range c.result.Refusals {
 		if i == configured.MaxRefusals {
-			c.fail(audit.KindSetting, "", "%d more, for which %s would refuse its configuration", len(c.result.Refusals)-i, c.result.Name())
+			c.fail(audit.KindSetting, "", "%d more reasons for which %s would refuse its configuration", len(c.result.Refusals)-i, c.result.Name())
 			break
 		}
 		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, c.result.Name())
@@ -248,20 +248,20 @@ func (c *checking) plugins(g audit.StartState) {
 }
 
 func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlugin) {
-	what := fmt.Sprintf("%s %s, which group %s enables", p.Type, p.Key, strings.Join(p.Groups, " and "))
+	what := fmt.Sprintf("%s %s (%s)", p.Type, p.Key, inGroups(p.Groups))
 	key, err := agent.DecomposePluginKey(p.Key)
 	if err != nil {
 		return // which is a reason for the agent to refuse the values
 	}
 	repository, isConfigured := c.config.Plugins.Repositories[key.Repository]
 	if !isConfigured {
-		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but for %s", what)
+		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but %s needs it", what)
 		return
 	}
 	if missing := there.lacks(p.Type, key, g.Platform); missing != "" {
-		then := "an agent would start over, and ask for " + agent.Redact(repository.URL)
+		then := "the agent would look for it at " + agent.Redact(repository.URL)
 		if repository.URL == "" {
-			then = "an agent would not start" // there is nowhere to ask
+			then = "the agent would not start" // there is nowhere to ask
 		}
 		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
 		return
@@ -272,11 +272,11 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 		return
 	}
 	// If the mirror is damaged, the files are among the problems, and this is the result.
-	detail := "it would be downloaded from elsewhere"
+	detail := "the agent would download it from outside the mirror"
 	if err != nil {
 		detail = err.Error()
 	}
-	c.fail(audit.KindMissing, "", "%s, would not start on %s from the mirror alone: %s", what, g.Platform, detail)
+	c.fail(audit.KindMissing, "", "%s would not start offline on %s: %s", what, g.Platform, detail)
 }
 
 func (c *checking) settings() {
@@ -286,31 +286,31 @@ func (c *checking) settings() {
 		c.repositoryURLs()
 	case c.base != "":
 		c.repositoryURLs()
-		c.note("it is taken that %s serves what is in the bundle: a site of it, or botkube-mirror serve", c.base)
+		c.note("assuming that %s serves this bundle: as a site, or with botkube-mirror serve", c.base)
 	case c.Mount+given.Mount != "":
 		c.mount(cmp.Or(given.Mount, c.Mount))
 	case dir == deploy.SiteCacheDir:
-		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find nothing there, and ask for its repositories", dir)
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find no plugins there and download them", dir)
 	default:
 		c.mount(dir)
-		c.note("it is taken that the agent sees at %s what is made of the bundle: verify that with --values, too", dir)
+		c.note("assuming that the bundle is unpacked at %s: verify the unpacked directory with --values, too", dir)
 	}
 }
 
 func (c *checking) mount(dir string) {
 	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
-		why := "the indexes of the mirror name files below"
+		why := "the mirror's indexes name files below"
 		if c.options.Mount != "" {
-			why = "the agent is to see the mirror at"
+			why = "--mount is"
 		}
 		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but %s %s", c.config.Plugins.CacheDir, why, dir)
 	}
 	mounts := c.result.Values.Mounts
 	switch {
 	case mounts == nil:
-		c.note("whether an agent sees something at %s is in its Deployment: give that, too", dir)
+		c.note("only the agent's Deployment tells whether a volume is mounted at %s: give it with --values, too", dir)
 	case !mounts.MayHaveFiles(dir):
-		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", dir)
+		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume with files is mounted at %s: the agent would find no plugins there and download them", dir)
 	}
 }
 
@@ -366,7 +366,7 @@ func (c *checking) neededRepositories() []string {
 
 func (c *checking) repositoryURLs() {
 	if variable := agent.ProxyVariable(c.result.Values.Environment, c.base); variable != "" {
-		c.note("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable)
+		c.note("the agent would reach the mirror through the proxy in its variable %s: to connect directly, add the mirror's host to NO_PROXY", variable)
 	}
 	isMirrored, elsewhere := map[string]bool{}, ""
 	for _, r := range c.Lock.Repositories {
@@ -382,7 +382,7 @@ func (c *checking) repositoryURLs() {
 		}
 		want, err := site.IndexURL(c.base, c.Lock, name)
 		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
-			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
+			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, but the mirror's index is at %s", agent.Redact(have.URL), want)
 			c.result.elsewhere = elsewhere
 		}
 	}
@@ -405,7 +405,7 @@ func (c *checking) templates(g *audit.StartState) {
 	for _, s := range sources {
 		// A site's templates are downloaded, whatever the directory.
 		if !c.isSite() && s.Dir != "" && (len(s.Refs) == 0 || slices.ContainsFunc(s.Refs, downloads)) {
-			c.fail(audit.KindSetting, "executors."+s.Group+"."+s.Key+".config.tmpDir", "it is %q, where exec would download its templates to at its first command: leave it out", s.Dir)
+			c.fail(audit.KindSetting, "executors."+s.Group+"."+s.Key+".config.tmpDir", "it is %q: exec would download its templates there at its first command; remove tmpDir", s.Dir)
 		}
 		plugin, byDefault := execOf(g, there, s.Key)
 		if plugin == nil {
@@ -453,8 +453,8 @@ func (c *checking) template(p *lock.Plugin, ref string, served []form.Template, 
 	switch at {
 	case ref:
 	case "":
-		c.fail(audit.KindMissing, "", "the templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
+		c.fail(audit.KindMissing, "", "templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
 	default:
-		c.fail(audit.KindSetting, "executors.*."+p.Repository+"/"+p.Name+".config.templates", "exec would download %s at its first command: configure the ref %s in its place", agent.Redact(ref), at)
+		c.fail(audit.KindSetting, "executors.*."+p.Repository+"/"+p.Name+".config.templates", "exec would download %s at its first command: set the ref to %s", agent.Redact(ref), at)
 	}
 }

@@ -80,7 +80,7 @@ func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Render
 	}
 	notes = append(d.out.Notes(), d.watcherNotes()...)
 	if d.Registry == "" && d.Lock.AgentImage != nil {
-		notes = append(notes, "the mirror has the agent's image too, which the nodes still pull from elsewhere: --registry REGISTRY/PREFIX has them take it from where push put it")
+		notes = append(notes, "nodes still pull the agent's image from its original registry: to use the mirrored image, add --registry REGISTRY/PREFIX, as given to push")
 	}
 	switch d.Format {
 	case Manifests:
@@ -97,8 +97,8 @@ func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Render
 func (o *Options) Check() error {
 	ways := slices.DeleteFunc([]string{o.Claim, o.Image, o.BaseURL}, func(given string) bool { return given == "" })
 	if len(ways) > 1 {
-		return fault.New(fault.Usage, "files come to the agent in one way: a volume (--pvc), an image (--image) or a site (--base-url), and several are given").
-			WithHint("leave out all but one")
+		return fault.New(fault.Usage, "--pvc, --image and --base-url exclude each other: the agent gets its files in one way").
+			WithHint("keep one of them: a volume (--pvc), an image (--image) or a site (--base-url)")
 	}
 	return nil
 }
@@ -127,8 +127,8 @@ func (d *deployment) settle(ctx context.Context) error {
 func (d *deployment) nodes() ([]agent.Platform, error) {
 	for _, p := range d.Platforms {
 		if !slices.Contains(d.Lock.Platforms, p) {
-			return nil, fault.New(fault.Usage, "%s is not for %s, but for %s", d.name, p, agent.JoinPlatforms(d.Lock.Platforms)).
-				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
+			return nil, fault.New(fault.Usage, "%s has no plugins for %s: it is for %s", d.name, p, agent.JoinPlatforms(d.Lock.Platforms)).
+				WithHint("pull again with internet access, and add --platform %s", p)
 		}
 	}
 	if len(d.Platforms) == 0 {
@@ -140,8 +140,8 @@ func (d *deployment) nodes() ([]agent.Platform, error) {
 func (d *deployment) mount() error {
 	written, given := d.Mirror.Mount, d.Options.Mount
 	if written != "" && given != "" && given != written {
-		return fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", d.name, written, given).
-			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", given)
+		return fault.New(fault.Usage, "--mount %s: the indexes of %s name files below %s", given, d.name, written).
+			WithHint("remove --mount, or write the mirror for that path: botkube-mirror unpack BUNDLE -o DIR --mount %s", given)
 	}
 	d.out.Mount = cmp.Or(given, written, d.Assumed)
 	return pluginsdir.CheckMount(d.out.Mount)
@@ -170,8 +170,8 @@ func (d *deployment) deliver() (err error) {
 		}
 		return nil
 	}
-	return fault.New(fault.Usage, "it is not said how the files come to the agent").
-		WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
+	return fault.New(fault.Usage, "one of --pvc, --seed-from, --image and --base-url is required: how the agent gets its files").
+		WithHint("from a volume that holds them: --pvc NAME\nfrom a volume that a Job fills: --seed-from IMAGE\nfrom an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
 }
 
 func (d *deployment) claim() (err error) {
@@ -195,8 +195,8 @@ func (d *deployment) claim() (err error) {
 func (d *deployment) seed() (*deploy.Seed, error) {
 	for _, p := range d.MountOnly {
 		if slices.Contains(d.out.Platforms, p) {
-			return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", d.name, p).
-				WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
+			return nil, fault.New(fault.Usage, "no Job can fill a volume from %s: it has no program for %s", d.name, p).
+				WithHint("write the image with a program: --seeder %s=FILE\nor mount the image: --image IMAGE", p)
 		}
 	}
 	part := d.Lock.Subset(d.out.Platforms, func(lock.Plugin) bool { return true })
@@ -225,8 +225,8 @@ func (d *deployment) imageReference(flag, raw string) (string, error) {
 	}
 	switch {
 	case ref.Identifier() == "":
-		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
-			WithHint("add what push printed, for example %s:v1.14.0", ref)
+		return "", fault.New(fault.Usage, "%s %s has no tag and no digest", flag, ref).
+			WithHint("add the tag that push printed, for example %s:v1.14.0", ref)
 	case d.Access == form.Mounted && d.Target == form.RegistryPrefix+ref.String() && ref.Identifier() == ref.Tag():
 		return ref.String() + "@" + d.Digest, nil
 	}
@@ -252,13 +252,13 @@ func (d *deployment) agentImage() error {
 		return err
 	}
 	if d.Lock.AgentImage == nil && d.Members {
-		return fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", d.name, d.Registry).
-			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
+		return fault.New(fault.Usage, "the agent's image is not below %s: %s does not have it, so push did not publish it", d.Registry, d.name).
+			WithHint("pull with --with-agent-image and push the new bundle; or remove --registry")
 	}
 	tag := cmp.Or(push.AgentTag(d.Lock), d.out.BotkubeVersion)
 	if tag == "" {
-		return fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", d.name).
-			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
+		return fault.New(fault.Usage, "the tag of the agent's image is unknown: %s does not name a version of Botkube", d.name).
+			WithHint("name the bundle that was pushed; or remove --registry, and set image.tag in your values")
 	}
 	d.out.AgentImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
 	_, err = registry.ParseReference(name.String() + ":" + tag)
@@ -291,9 +291,9 @@ func (d *deployment) watcherNotes() []string {
 	case d.Registry == "" || !d.out.Watcher || d.out.WatcherImage != nil:
 		return nil
 	case d.Lock.WatcherImage != nil && !d.out.Configured:
-		return []string{"the container cfg-watcher is left out: without --values it is not known whether the agent's Deployment has it"}
+		return []string{"the container cfg-watcher is left out: only --values tells whether the agent's Deployment has it"}
 	case !d.Members:
-		return []string{"the container cfg-watcher is left out: " + d.name + " does not say whether push put its image below " + d.Registry + "; name the bundle to keep the container"}
+		return []string{"the container cfg-watcher is left out: " + d.name + " does not tell whether its image is below " + d.Registry + "; to keep the container, name the bundle"}
 	}
 	return nil
 }
@@ -314,15 +314,15 @@ func (d *deployment) readValues(ctx context.Context) error {
 	}
 	d.out.BotkubeVersion = d.user.ChartVersion
 	if d.user.Values.Merged == nil && d.Format.helm() {
-		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
-			WithHint("give the values themselves; or --format manifests, for those without Helm")
+		return fault.New(fault.Usage, "--values names objects that the chart rendered, but Helm needs values").
+			WithHint("give the values files; or, without Helm, use --format manifests")
 	}
 	if tag := d.user.Values.ImageTag; tag != "" && d.out.AgentImage != nil && tag != d.out.AgentImage.Tag {
 		if name, digest, pinned := strings.Cut(tag, "@"); pinned && name == d.out.AgentImage.Tag && push.HasAgentDigest(d.Lock, digest) {
 			d.out.AgentImage.Tag = tag // the digest is there, too
 			return nil
 		}
-		d.user.Notes = append(d.user.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.out.AgentImage.Tag))
+		d.user.Notes = append(d.user.Notes, fmt.Sprintf("image.tag in your values is %.128q, but push published the agent's image as %q: that tag is used", tag, d.out.AgentImage.Tag))
 	}
 	return nil
 }

@@ -2,78 +2,55 @@ package values
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Lines say what the agent starts, whom it calls, and whether it starts alone. They hold text
-// from outside.
-func (c *Checked) Lines() []string {
-	starts := "starts"
-	if c.Refused {
-		starts = "does not start at all; if it took them, it would start"
+// Verdict says in a few words whether the agent starts offline, and why not.
+func (c *Checked) Verdict() (state string, details []string) {
+	settings, missing := 0, 0
+	for _, p := range c.Problems {
+		if p.Kind == audit.KindMissing {
+			missing++
+		} else {
+			settings++
+		}
 	}
-	lines := []string{fmt.Sprintf("an agent with these values %s %s and %s", starts, count(len(c.Executors), "executor"), count(len(c.Sources), "source"))}
-	for _, p := range c.All() {
-		lines = append(lines, fmt.Sprintf("  %s %s (%s)", p.Type, p.Key, strings.Join(p.Groups, ", ")))
+	if missing > 0 {
+		details = append(details, count(missing, "missing plugin or template", "missing plugins or templates"))
 	}
-	lines = append(lines, c.Agent.Lines()...)
-	for _, e := range c.Egress {
-		lines = append(lines, egressLine(e))
+	if settings > 0 {
+		details = append(details, count(settings, "setting to change", "settings to change"))
 	}
 	switch {
-	case c.Alone:
-		lines = append(lines, "it starts from the mirror alone"+c.afterwards())
+	case c.Refused:
+		return "refuses its configuration", details
+	case missing > 0:
+		return "does not start offline", details
+	case settings > 0:
+		return "would call out", details
 	case len(c.Undecided) > 0:
-		lines = append(lines, "whether it starts from the mirror alone depends on what is not given: "+strings.Join(c.Undecided, ", "))
+		return "may not start offline", []string{"it depends on " + strings.Join(c.Undecided, ", ")}
+	case !c.Alone:
+		return "starts offline once the mirror is complete", nil
 	}
-	return lines
+	return "starts offline", []string{count(len(c.Executors), "executor", "executors"), count(len(c.Sources), "source", "sources")}
 }
 
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
+func count(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, what)
+	return fmt.Sprintf("%d %s", n, several)
 }
 
-func egressLine(e agent.Egress) string {
-	who, note := "it calls", ""
-	switch {
-	case e.ByNode:
-		who = "its node calls"
-	case e.Plugin != "":
-		who = e.Plugin + " calls"
+func inGroups(names []string) string {
+	if len(names) == 1 {
+		return "group " + names[0]
 	}
-	if e.OnRequest {
-		note = ", on request"
-	}
-	if e.Proxy != "" {
-		note += ", through the proxy of " + e.Proxy
-	}
-	switch {
-	case e.InCluster:
-		note += ", within the cluster"
-	case e.Stop != "":
-		note += "; what stops it: " + e.Stop
-	}
-	return fmt.Sprintf("%s %s for %s (%s)%s", who, e.Destination, e.Purpose, e.Setting, note)
-}
-
-func (c *Checked) afterwards() string {
-	switch calls := slices.ContainsFunc(c.Egress, func(e agent.Egress) bool { return !e.ByNode }); {
-	case calls && len(c.Unknown) > 0:
-		return "; whom it calls then, besides the API server, is above, but for plugins that are not Botkube's own"
-	case calls:
-		return "; whom it calls then, besides the API server, is above"
-	case len(c.Unknown) > 0:
-		return "; then, it calls the API server, and whom plugins call that are not Botkube's own"
-	}
-	return "; then, it calls nobody but the API server"
+	return "groups " + strings.Join(names, ", ")
 }
 
 // Failure is the error of values that do not tell whether an agent starts alone, or nil.
@@ -81,15 +58,15 @@ func (c *Checked) Failure(target string) error {
 	if len(c.Undecided) == 0 {
 		return nil
 	}
-	return fault.New(fault.Incomplete, "%s is intact, but whether an agent with these values starts from it alone depends on what is not given: %s", target, strings.Join(c.Undecided, ", ")).
-		WithHint("give that, too, with --values: all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace")
+	return fault.New(fault.Incomplete, "%s: with these values, the agent may not start offline: it depends on %s", target, strings.Join(c.Undecided, ", ")).
+		WithHint("give that too with --values: everything that helm template renders, or kubectl get configmap,secret,deployment -o yaml prints in the agent's namespace")
 }
 
 // Remedy says what to do about values that do not go with a mirror.
 func (c *Checked) Remedy(target string) string {
 	var steps []string
 	if c.Values.Remote() {
-		steps = append(steps, `configure the agent by its values: set config.provider.identifier: "" in yours, for until then Botkube Cloud decides what it starts`)
+		steps = append(steps, `set config.provider.identifier: "" in your values: otherwise Botkube Cloud decides what the agent starts`)
 	}
 	missing := 0
 	for _, p := range c.Problems {
@@ -98,19 +75,19 @@ func (c *Checked) Remedy(target string) string {
 		}
 	}
 	if missing > 0 {
-		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
+		steps = append(steps, "mirror what these values enable: pull again with the same --values and internet access\nor disable it in the values")
 	}
 	if len(c.Refusals) > 0 {
-		steps = append(steps, "correct in your values what the agent refuses, also where nothing is enabled, for it looks there too")
+		steps = append(steps, "correct the settings that the agent refuses, also those of disabled plugins: the agent checks them too")
 	}
 	if len(c.variables) > 0 {
-		steps = append(steps, "take out of the agent's environment (extraEnv), which wins over all values: "+strings.Join(c.variables, ", "))
+		steps = append(steps, "remove from extraEnv, which overrides all values: "+strings.Join(c.variables, ", "))
 	}
 	if len(c.Problems) > missing+len(c.variables)+c.refusedByValues {
-		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
+		steps = append(steps, fmt.Sprintf("add to your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	if c.elsewhere != "" {
-		steps = append(steps, "or, if botkube-mirror serve answers at the URL of the values, which writes the indexes for it, say so: --served --base-url "+c.elsewhere)
+		steps = append(steps, "if botkube-mirror serve answers at the URL in your values, add --served --base-url "+c.elsewhere)
 	}
 	return strings.Join(steps, "\n")
 }

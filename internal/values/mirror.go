@@ -56,11 +56,11 @@ func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platf
 	}
 	switch {
 	case len(versions) == 0:
-		return "it is not in the mirror"
+		return "not in the mirror"
 	case len(platforms) == 0:
-		return "the mirror has it as " + strings.Join(versions, " and ")
+		return "the mirror has only " + strings.Join(versions, " and ")
 	case !slices.Contains(platforms, on):
-		return fmt.Sprintf("the mirror does not have it for %s, but for %s", on, agent.JoinPlatforms(platforms))
+		return fmt.Sprintf("the mirror has it for %s, not for %s", agent.JoinPlatforms(platforms), on)
 	}
 	return ""
 }

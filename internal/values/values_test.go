@@ -90,13 +90,13 @@ func TestCheckVolume(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ more, says string }{
 		"it starts":            {"", ""},
-		"of another version":   {"executors: {g: {demo/hello: {enabled: false}, demo/hello@v1.2.0: {enabled: true}}}", "missing : executor demo/hello@v1.2.0, which group g enables: the mirror has it as v1.0.0 and v1.1.0; an agent would start over"},
-		"not mirrored":         {"executors: {g: {demo/other: {enabled: true}}}", "demo/other, which group g enables: it is not in the mirror"},
-		"no repository":        {"executors: {g: {x/y: {enabled: true}}}", "setting plugins.repositories.x: the repository is not configured, but for executor x/y"},
-		"an empty directory":   {"extraVolumes: [{name: v, emptyDir: {}}]", "setting extraVolumeMounts: no volume is mounted at /plugins"},
-		"another directory":    {"plugins: {cacheDir: /tmp}", `setting plugins.cacheDir: it is "/tmp", but the indexes of the mirror name files below /plugins`},
-		"a call home":          {"analytics: {disable: false}", "setting analytics.disable: the agent would call"},
-		"a variable":           {"extraEnv: [{name: BOTKUBE_PLUGINS_CACHE__DIR, value: /x}]", "the variable BOTKUBE_PLUGINS_CACHE__DIR says so"},
+		"of another version":   {"executors: {g: {demo/hello: {enabled: false}, demo/hello@v1.2.0: {enabled: true}}}", "missing : executor demo/hello@v1.2.0 (group g): the mirror has only v1.0.0 and v1.1.0; the agent would look for it at"},
+		"not mirrored":         {"executors: {g: {demo/other: {enabled: true}}}", "demo/other (group g): not in the mirror"},
+		"no repository":        {"executors: {g: {x/y: {enabled: true}}}", "setting plugins.repositories.x: the repository is not configured, but executor x/y"},
+		"an empty directory":   {"extraVolumes: [{name: v, emptyDir: {}}]", "setting extraVolumeMounts: no volume with files is mounted at /plugins"},
+		"another directory":    {"plugins: {cacheDir: /tmp}", `setting plugins.cacheDir: it is "/tmp", but the mirror's indexes name files below /plugins`},
+		"a call home":          {"analytics: {disable: false}", "setting analytics.disable: the agent would connect to"},
+		"a variable":           {"extraEnv: [{name: BOTKUBE_PLUGINS_CACHE__DIR, value: /x}]", "; set by the variable BOTKUBE_PLUGINS_CACHE__DIR"},
 		"Botkube Cloud":        {"config: {provider: {identifier: x, endpoint: 'https://cloud.example.com'}}", "setting config.provider.identifier: "},
 		"refused by the agent": {"actions: {a: {enabled: true}}", "would refuse its configuration"},
 	} {
@@ -120,14 +120,14 @@ func TestCheckPlatforms(t *testing.T) {
 	report.Expect(grounds(m, amd64))
 	report.Expect(grounds(m, arm64))
 	c := check(t, &report, m, CheckOptions{}, quiet, "executors: {g: {demo/hello: {enabled: false}, demo/hello@v1.1.0: {enabled: true}}}")
-	if got := details(c); !strings.Contains(got, "the mirror does not have it for linux/arm64, but for linux/amd64") || strings.Count(got, "\n") != 1 {
+	if got := details(c); !strings.Contains(got, "the mirror has it for linux/amd64, not for linux/arm64") || strings.Count(got, "\n") != 1 {
 		t.Error(got)
 	}
 	lost := grounds(m, amd64)
 	lost.Files, lost.Indexes["demo"] = nil, bytes.ReplaceAll(lost.Indexes["demo"], []byte("file:///plugins"), []byte("https://example.com"))
 	report = audit.Report{}
 	report.Expect(lost)
-	if c := check(t, &report, m, CheckOptions{}, quiet); !strings.Contains(details(c), "would not start on linux/amd64 from the mirror alone") {
+	if c := check(t, &report, m, CheckOptions{}, quiet); !strings.Contains(details(c), "would not start offline on linux/amd64") {
 		t.Error(details(c))
 	}
 }
@@ -142,11 +142,11 @@ func TestCheckUndecided(t *testing.T) {
 	report.Expect(grounds(m, amd64))
 	c := check(t, &report, m, CheckOptions{}, quiet, variable)
 	err := c.Failure("b.tar")
-	if c.Alone || len(c.Problems) != 0 || fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "b.tar is intact, but whether") || fault.HintOf(err) == "" {
+	if c.Alone || len(c.Problems) != 0 || fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), "b.tar: with these values, the agent may not start offline") || fault.HintOf(err) == "" {
 		t.Errorf("%v: %v, %s", c.Undecided, err, details(c))
 	}
-	if last := c.Lines()[len(c.Lines())-1]; last != "whether it starts from the mirror alone depends on what is not given: the value of the variable BOTKUBE_PLUGINS_CACHE__DIR" {
-		t.Error(last)
+	if state, details := c.Verdict(); state != "may not start offline" || !slices.Equal(details, []string{"it depends on the value of the variable BOTKUBE_PLUGINS_CACHE__DIR"}) {
+		t.Error(state, details)
 	}
 	// Where it is known to go wrong, what is not given does not matter.
 	if c := check(t, &report, m, CheckOptions{}, quiet, variable, "analytics: {disable: false}"); len(c.Undecided) != 0 || len(c.Problems) != 1 || c.Failure("b.tar") != nil {
@@ -170,11 +170,11 @@ func TestCheckPlaces(t *testing.T) {
 		says string
 		note string
 	}{
-		"a bundle at a volume":      {more: "", note: "at /plugins what is made of the bundle"},
-		"a bundle that is served":   {more: served, note: "https://m.example.com/b serves what is in the bundle"},
+		"a bundle at a volume":      {more: "", note: "assuming that the bundle is unpacked at /plugins"},
+		"a bundle that is served":   {more: served, note: "assuming that https://m.example.com/b serves this bundle"},
 		"a bundle, served as given": {o: CheckOptions{Location: Location{BaseURL: "https://m.example.com/b"}}, more: served},
 		"a bundle nowhere":          {more: "plugins: {cacheDir: /tmp}", says: "where the chart mounts an empty directory"},
-		"a bundle at a mount":       {o: CheckOptions{Location: Location{Mount: "/mirror"}}, says: "the agent is to see the mirror at /mirror"},
+		"a bundle at a mount":       {o: CheckOptions{Location: Location{Mount: "/mirror"}}, says: "but --mount is /mirror"},
 		"a bundle, elsewhere":       {o: CheckOptions{Location: Location{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
 		"a site":                    {site: true, more: served},
 		"a site, elsewhere":         {site: true, o: CheckOptions{Location: Location{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
@@ -201,7 +201,7 @@ func TestCheckVersion(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ mirror, given, want, note string }{
 		"the mirror's":       {"v1.14.0", "", "v1.14.0", ""},
-		"another than given": {"v1.14.0", "1.13.0", "v1.14.0", "not by that of v1.13.0"},
+		"another than given": {"v1.14.0", "1.13.0", "v1.14.0", "not with v1.13.0"},
 		"given":              {"", "1.13.0", "v1.13.0", ""},
 		"the same, and no v": {"v1.13.0", "1.13.0", "v1.13.0", ""},
 	} {
@@ -209,27 +209,34 @@ func TestCheckVersion(t *testing.T) {
 		m.Lock.BotkubeVersion = test.mirror
 		var report audit.Report
 		c := check(t, &report, m, CheckOptions{Version: test.given}, quiet)
-		if c.ChartVersion != test.want || (test.note == "") != !strings.Contains(strings.Join(report.Notes(), "\n"), "the values are judged by") {
+		if c.ChartVersion != test.want || (test.note == "") != !strings.Contains(strings.Join(report.Notes(), "\n"), "the values are checked with") {
 			t.Errorf("%s: %s, %q", name, c.ChartVersion, report.Notes())
 		}
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestVerdict(t *testing.T) {
 	t.Parallel()
 	m := mirrorOf()
 	m.Mount = "/plugins"
-	var report audit.Report
-	report.Expect(grounds(m, amd64))
-	lines := strings.Join(check(t, &report, m, CheckOptions{}, quiet).Lines(), "\n")
-	for _, want := range []string{
-		"an agent with these values starts 1 executor and 0 sources\n  executor demo/hello (g)\n", "\nleft out: ",
-		"\nit calls http://chat.svc for Mattermost (communications.c.mattermost.enabled), within the cluster\n",
-		"\nits node calls ghcr.io for pulling the image ghcr.io/kubeshop/botkube:v1.14.0 (image); what stops it: ",
-		"\nit starts from the mirror alone; whom it calls then, besides the API server, is above, but for plugins that are not Botkube's own",
+	for name, test := range map[string]struct {
+		more, want string
+		lost       bool
+	}{
+		"it starts":           {"", "starts offline, 1 executor, 0 sources", false},
+		"a call":              {"analytics: {disable: false}", "would call out, 1 setting to change", false},
+		"a plugin":            {"executors: {g: {demo/other: {enabled: true}}}\nanalytics: {disable: false}", "does not start offline, 1 missing plugin or template, 1 setting to change", false},
+		"it refuses":          {"actions: {a: {enabled: true}}", "refuses its configuration, 1 setting to change", false},
+		"a mirror with holes": {"", "starts offline once the mirror is complete", true},
 	} {
-		if !strings.Contains(lines+"\n", want) {
-			t.Errorf("%q is not in\n%s", want, lines)
+		var report audit.Report
+		report.Expect(grounds(m, amd64))
+		if test.lost {
+			report.Fail(audit.Problem{Kind: audit.KindMissing, Path: "x"})
+		}
+		state, details := check(t, &report, m, CheckOptions{}, quiet, test.more).Verdict()
+		if got := strings.Join(append([]string{state}, details...), ", "); got != test.want {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }
@@ -258,15 +265,15 @@ func TestDeploy(t *testing.T) {
 		"the user's values":         {o: Options{Claim: "c", Values: []string{user}, Mount: "/mirror"}, want: "mountPath: /mirror"},
 		"manifests":                 {o: Options{Claim: "c", Format: Manifests}, want: "kind: ConfigMap"},
 		"a patch":                   {o: Options{Claim: "c", Format: Patch}, want: "BOTKUBE_CONFIG_PATHS"},
-		"no way":                    {fails: "it is not said how the files come"},
-		"another mount":             {o: Options{Claim: "c", Mount: "/x"}, m: func(m *form.Mirror) { m.Mount = "/plugins" }, fails: "--mount /x is another place"},
-		"another platform":          {o: Options{Claim: "c", Platforms: []agent.Platform{{OS: "linux", Arch: "s390x"}}}, fails: "b.tar is not for linux/s390x"},
+		"no way":                    {fails: "one of --pvc, --seed-from, --image and --base-url is required"},
+		"another mount":             {o: Options{Claim: "c", Mount: "/x"}, m: func(m *form.Mirror) { m.Mount = "/plugins" }, fails: "--mount /x: the indexes of b.tar name files below /plugins"},
+		"another platform":          {o: Options{Claim: "c", Platforms: []agent.Platform{{OS: "linux", Arch: "s390x"}}}, fails: "b.tar has no plugins for linux/s390x"},
 		"no Linux":                  {o: Options{Claim: "c"}, m: func(m *form.Mirror) { m.Lock.Platforms = []agent.Platform{{OS: "darwin", Arch: "arm64"}} }, fails: "runs on Linux nodes"},
-		"an image without a tag":    {o: Options{Image: "r.example/a"}, fails: "neither tag nor digest"},
+		"an image without a tag":    {o: Options{Image: "r.example/a"}, fails: "no tag and no digest"},
 		"a program for none":        {o: Options{Claim: "c", SeedFrom: "r.example/a:v1"}, m: func(m *form.Mirror) { m.MountOnly = []agent.Platform{amd64} }, fails: "no program for linux/amd64"},
-		"no agent's image":          {o: Options{Claim: "c", Registry: "r.example"}, m: func(m *form.Mirror) { m.Members = true }, fails: "does not have the agent's image"},
+		"no agent's image":          {o: Options{Claim: "c", Registry: "r.example"}, m: func(m *form.Mirror) { m.Members = true }, fails: "the agent's image is not below r.example: b.tar does not have it"},
 		"the agent's image":         {o: Options{Claim: "c", Registry: "r.example/m"}, want: "repository: m/botkube"},
-		"no version for its image":  {o: Options{Claim: "c", Registry: "r.example/m"}, m: func(m *form.Mirror) { m.Lock.BotkubeVersion = "" }, fails: "what the agent's image is tagged with"},
+		"no version for its image":  {o: Options{Claim: "c", Registry: "r.example/m"}, m: func(m *form.Mirror) { m.Lock.BotkubeVersion = "" }, fails: "the tag of the agent's image is unknown"},
 		"values that are not there": {o: Options{Claim: "c", Values: []string{user + ".none"}}, fails: "reading values"},
 	} {
 		m := mirrorOf()
@@ -308,7 +315,7 @@ func TestDeployNotes(t *testing.T) {
 	m.Lock.AgentImage = &lock.Image{Reference: "ghcr.io/kubeshop/botkube:v1.14.0"}
 	_, notes, err := Deploy(t.Context(), m, Options{Claim: "c", Mount: "/mirror", Platforms: []agent.Platform{amd64}, Values: []string{user}, Policy: true})
 	all := strings.Join(notes, "\n")
-	if err != nil || !strings.Contains(all, "the agent does not start: demo/other") || !strings.Contains(all, "the mirror has the agent's image too") || !strings.Contains(all, "whom plugins call that are not Botkube's own") {
+	if err != nil || !strings.Contains(all, "your values enable plugins that are not mirrored: demo/other") || !strings.Contains(all, "nodes still pull the agent's image") || !strings.Contains(all, "connections of plugins that are not Botkube's own") {
 		t.Errorf("%v, %q", err, notes)
 	}
 }
@@ -332,7 +339,7 @@ func TestPinnedTag(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := made.YAML()
-		if err != nil || strings.Contains(string(text), "tag: v1.14.0@"+digest.OCI()) != kept || strings.Contains(strings.Join(notes, "\n"), "push put it there as") == kept {
+		if err != nil || strings.Contains(string(text), "tag: v1.14.0@"+digest.OCI()) != kept || strings.Contains(strings.Join(notes, "\n"), "push published the agent's image as") == kept {
 			t.Errorf("%s: %v, %q\n%s", digest, err, notes, text)
 		}
 	}

@@ -51,7 +51,7 @@ func ParsePlatform(s string) (Platform, error) {
 	p := Platform{OS: os, Arch: arch}
 	for _, name := range []string{os, arch} {
 		if !found || name == "" || len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			return Platform{}, fmt.Errorf("platform %q is not of the form OS/ARCH, for example linux/amd64", s)
+			return Platform{}, fmt.Errorf("platform %q must be OS/ARCH, for example linux/amd64", s)
 		}
 	}
 	return p, nil
@@ -128,7 +128,7 @@ func ParsePluginKey(s string) (PluginKey, error) {
 	repository, rest, found := strings.Cut(s, "/")
 	name, ver, pinned := strings.Cut(rest, "@")
 	if !found || repository == "" || name == "" || pinned && ver == "" {
-		return PluginKey{}, fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION", s)
+		return PluginKey{}, fmt.Errorf("plugin %q must be REPOSITORY/NAME or REPOSITORY/NAME@VERSION", s)
 	}
 	return PluginKey{Repository: repository, Name: name, Version: ver}, nil
 }

@@ -44,22 +44,22 @@ func TestNameBounds(t *testing.T) {
 		want string
 	}{
 		{CheckName("name", a(243)), ""},
-		{CheckName("name", a(244)), `name "` + a(32) + `"… is 244 bytes long; at most 243 make a file name`},
+		{CheckName("name", a(244)), `name "` + a(32) + `"… has 244 bytes: too long for a file name, which has at most 243`},
 		{CheckName("name", ""), "name is empty"},
 		{CheckName("name", "."), `name "." is not a file name`},
 		{CheckName("name", ".."), `name ".." is not a file name`},
 		{CheckName("name", "..."), ""},
-		{CheckName("name", " a"), `name " a" begins or ends with a space`},
-		{CheckName("name", "a\t"), `name "a\t" begins or ends with a space`},
-		{CheckName("name", "a/b"), `name "a/b" holds a path separator`},
-		{CheckName("name", "a\x7fb"), `name "a\x7fb" holds a control character`},
-		{CheckRepository(".a"), `repository ".a" begins with a dot`},
+		{CheckName("name", " a"), `name " a" starts or ends with a space`},
+		{CheckName("name", "a\t"), `name "a\t" starts or ends with a space`},
+		{CheckName("name", "a/b"), `name "a/b" contains a path separator`},
+		{CheckName("name", "a\x7fb"), `name "a\x7fb" contains a control character`},
+		{CheckRepository(".a"), `repository ".a" starts with a dot`},
 		{CheckRepository("a."), ""},
 		{CheckRepository(""), "repository is empty"},
 		// executor_v1_ and _deps have 17 bytes.
 		{CheckBinaryName(Executor, "v1", a(243-17)), ""},
-		{CheckBinaryName(Executor, "v1", a(244-17)), `plugin "` + a(40) + `…" with version "v1" makes a file name of 244 bytes; at most 243 can be written`},
-		{CheckBinaryName(Executor, a(244-55), a(40)), `plugin "` + a(40) + `" with version "` + a(40) + `…" makes a file name of 244 bytes; at most 243 can be written`},
+		{CheckBinaryName(Executor, "v1", a(244-17)), `the file name of plugin "` + a(40) + `…" "v1" would have 244 bytes, and the limit is 243`},
+		{CheckBinaryName(Executor, a(244-55), a(40)), `the file name of plugin "` + a(40) + `" "` + a(40) + `…" would have 244 bytes, and the limit is 243`},
 	} {
 		if tt.err == nil && tt.want != "" || tt.err != nil && tt.err.Error() != tt.want {
 			t.Errorf("%v, want %s", tt.err, tt.want)
@@ -80,7 +80,7 @@ func TestPlatform(t *testing.T) {
 		if (err == nil) != want || err == nil && p.String() != s {
 			t.Errorf("%q: %v, %v", s, p, err)
 		}
-		if err != nil && err.Error() != fmt.Sprintf("platform %q is not of the form OS/ARCH, for example linux/amd64", s) {
+		if err != nil && err.Error() != fmt.Sprintf("platform %q must be OS/ARCH, for example linux/amd64", s) {
 			t.Errorf("%q: %v", s, err)
 		}
 		if err := decoded.UnmarshalText([]byte(s)); (err == nil) != want || decoded != p {

@@ -28,7 +28,7 @@ func TestDocumentBounds(t *testing.T) {
 	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig)); err == nil || !strings.Contains(err.Error(), "values") {
 		t.Error(err)
 	}
-	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig+1)); err == nil || err.Error() != "it has 4194305 bytes; at most 4194304 are read" {
+	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig+1)); err == nil || err.Error() != "it has 4194305 bytes, and the limit is 4194304" {
 		t.Error(err)
 	}
 }

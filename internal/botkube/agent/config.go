@@ -128,7 +128,7 @@ const MaxConfig = 4 << 20
 const EnvironmentPrefix = "BOTKUBE_"
 
 // ErrRefused says that the agent cannot read a configuration at all.
-var ErrRefused = errors.New("the agent would refuse the configuration")
+var ErrRefused = errors.New("the agent would refuse this configuration")
 
 // ReadConfig reads configuration documents as the agent does: each over those
 // before, and over all of them the environment (pkg/config/config.go,
@@ -177,11 +177,11 @@ func shortened(err error) error {
 	const most = 3
 	settings := misfits(err)
 	if len(settings) == 0 {
-		return errors.New("a value is of the wrong kind")
+		return errors.New("a value has the wrong type")
 	}
 	var problems []error
 	for _, s := range settings[:min(len(settings), most)] {
-		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", s))
+		problems = append(problems, fmt.Errorf("%.200q has the wrong type", s))
 	}
 	if len(settings) > most {
 		problems = append(problems, fmt.Errorf("and %d more", len(settings)-most))
@@ -238,7 +238,7 @@ func keyOf(field string) string {
 // ParseConfig reads one YAML document of a configuration.
 func ParseConfig(data []byte) (map[string]any, error) {
 	if len(data) > MaxConfig {
-		return nil, fmt.Errorf("it has %d bytes; at most %d are read", len(data), MaxConfig)
+		return nil, fmt.Errorf("it has %d bytes, and the limit is %d", len(data), MaxConfig)
 	}
 	parsed, err := textfile.ParseYAML(data, maxMarks)
 	if err != nil {

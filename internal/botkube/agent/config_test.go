@@ -76,9 +76,9 @@ func TestEnabled(t *testing.T) {
 		t.Errorf("sources %s, want %s", got, want)
 	}
 	want := []LeftOut{
-		{Executor, "botkube/gh", "unbound", "no channel, sink or action binds its group"},
-		{Executor, "botkube/helm", "tools", "it is not enabled"},
-		{Source, "x/keptn", "idle", "its group is bound only by what is not enabled: communications.c.cloudTeams, actions.off"},
+		{Executor, "botkube/gh", "unbound", "no channel, sink or action uses its group"},
+		{Executor, "botkube/helm", "tools", "not enabled"},
+		{Source, "x/keptn", "idle", "its group is used only by what is not enabled: communications.c.cloudTeams, actions.off"},
 	}
 	if !reflect.DeepEqual(e.LeftOut, want) {
 		t.Errorf("left out %v, want %v", e.LeftOut, want)
@@ -166,7 +166,7 @@ func TestConfigRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = ReadConfig([]map[string]any{document}, nil)
-	if err == nil || !strings.Contains(err.Error(), `"executors.g.….enabled" is of the wrong kind`) || strings.Contains(err.Error(), "s3cret") {
+	if err == nil || !strings.Contains(err.Error(), `"executors.g.….enabled" has the wrong type`) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v", err)
 	}
 }
@@ -176,16 +176,16 @@ func TestConfigRefusedForSeveral(t *testing.T) {
 	t.Parallel()
 	all := []string{"executors: 5", "plugins: 5", "settings: 5", "sources: 5", "aliases: 5"}
 	for n, want := range map[int]string{
-		2: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind",
-		3: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\n\"settings\" is of the wrong kind",
-		4: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\n\"settings\" is of the wrong kind\nand 1 more",
-		5: "\"aliases\" is of the wrong kind\n\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\nand 2 more",
+		2: "\"executors\" has the wrong type\n\"plugins\" has the wrong type",
+		3: "\"executors\" has the wrong type\n\"plugins\" has the wrong type\n\"settings\" has the wrong type",
+		4: "\"executors\" has the wrong type\n\"plugins\" has the wrong type\n\"settings\" has the wrong type\nand 1 more",
+		5: "\"aliases\" has the wrong type\n\"executors\" has the wrong type\n\"plugins\" has the wrong type\nand 2 more",
 	} {
 		document, err := ParseConfig([]byte(strings.Join(all[:n], "\n")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadConfig([]map[string]any{document}, nil); err == nil || err.Error() != "the agent would refuse the configuration: "+want {
+		if _, err := ReadConfig([]map[string]any{document}, nil); err == nil || err.Error() != "the agent would refuse this configuration: "+want {
 			t.Errorf("%d: %v, want\n%s", n, err, want)
 		}
 	}
@@ -269,9 +269,9 @@ func TestEgress(t *testing.T) {
 	t.Parallel()
 	c := config(t, nil, everything, "analytics: {disable: true}\nsettings: {upgradeNotifier: true}")
 	want := []Egress{
-		{Destination: "https://api.github.com", Purpose: "the check for a newer version", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"},
+		{Destination: "https://api.github.com", Purpose: "update check", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"},
 		{Destination: "https://chat.example.com", Purpose: "Mattermost", Setting: "communications.c.mattermost.enabled"},
-		{Destination: "http://hook.tools.svc:8080", Purpose: "a webhook", Setting: "communications.c.webhook.enabled", InCluster: true},
+		{Destination: "http://hook.tools.svc:8080", Purpose: "webhook", Setting: "communications.c.webhook.enabled", InCluster: true},
 	}
 	if got := c.Egress(""); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

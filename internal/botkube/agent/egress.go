@@ -45,7 +45,7 @@ func (c *Config) Egress(version string) []Egress {
 	}
 	if c.Settings.UpgradeNotifier {
 		// cmd/botkube-agent/main.go, and pkg/controller/upgrade.go
-		calls = append(calls, Egress{Destination: "https://api.github.com", Purpose: "the check for a newer version", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"})
+		calls = append(calls, Egress{Destination: "https://api.github.com", Purpose: "update check", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"})
 	}
 	for _, p := range c.platforms(version) {
 		if p.enabled {
@@ -58,7 +58,7 @@ func (c *Config) Egress(version string) []Egress {
 		switch e := c.Communications[name].Elasticsearch; {
 		case !e.Enabled:
 		case e.AWSSigning.Enabled:
-			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: setting + "awsSigning.enabled"})
+			calls = append(calls, Egress{Destination: signingDestination, Purpose: "AWS credentials for Elasticsearch", Setting: setting + "awsSigning.enabled"})
 		case e.SkipTLSVerify:
 			i := slices.IndexFunc(calls, func(e Egress) bool { return e.Setting == setting+"enabled" })
 			calls[i].direct = true
@@ -72,8 +72,8 @@ const signingDestination = "https://sts.amazonaws.com"
 
 // These stand for what is configured as an address, and is none.
 const (
-	noURL     = "an address that is no URL"
-	noAddress = "an address that is not given"
+	noURL     = "an address that is not a URL"
+	noAddress = "an unknown address"
 )
 
 // Origin returns the scheme and host of a URL, or the host of what has no scheme.

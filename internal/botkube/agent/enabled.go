@@ -96,11 +96,11 @@ type binding struct {
 func (b *binding) whyNot(p configuredPlugin) string {
 	switch {
 	case !p.Enabled:
-		return "it is not enabled"
+		return "not enabled"
 	case b == nil:
-		return "no channel, sink or action binds its group"
+		return "no channel, sink or action uses its group"
 	case !b.enabled:
-		return "its group is bound only by what is not enabled: " + some(b.disabled)
+		return "its group is used only by what is not enabled: " + some(b.disabled)
 	}
 	return ""
 }
@@ -214,11 +214,11 @@ func (g communications) all() []platform {
 	}
 	return []platform{
 		{"socketSlack", g.SocketSlack.Enabled, channelBindings("channels", g.SocketSlack.Channels), "Slack", slackDestination},
-		{"cloudSlack", g.CloudSlack.Enabled, channelBindings("channels", g.CloudSlack.Channels), "Slack by way of Botkube Cloud", Origin(g.CloudSlack.Server.URL)},
+		{"cloudSlack", g.CloudSlack.Enabled, channelBindings("channels", g.CloudSlack.Channels), "Slack through Botkube Cloud", Origin(g.CloudSlack.Server.URL)},
 		{"mattermost", g.Mattermost.Enabled, channelBindings("channels", g.Mattermost.Channels), "Mattermost", Origin(g.Mattermost.URL)},
-		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams by way of Botkube Cloud", Origin(g.CloudTeams.Server.URL)},
+		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams through Botkube Cloud", Origin(g.CloudTeams.Server.URL)},
 		{"discord", g.Discord.Enabled, channelBindings("channels", g.Discord.Channels), "Discord", discordDestination},
-		{"webhook", g.Webhook.Enabled, sinkBindings("bindings", g.Webhook.Bindings), "a webhook", Origin(g.Webhook.URL)},
+		{"webhook", g.Webhook.Enabled, sinkBindings("bindings", g.Webhook.Bindings), "webhook", Origin(g.Webhook.URL)},
 		{"elasticsearch", g.Elasticsearch.Enabled, indices, "Elasticsearch", Origin(g.Elasticsearch.Server)},
 		{"pagerDuty", g.PagerDuty.Enabled, sinkBindings("bindings", g.PagerDuty.Bindings), "PagerDuty", cmp.Or(Origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
 		{"slack", g.Slack.Enabled, channelBindings("channels", g.Slack.Channels), "Slack", slackDestination},

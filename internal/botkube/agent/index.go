@@ -214,7 +214,7 @@ func (ix *Index) validate() error {
 		}
 		key := string(e.Type) + ";" + e.Name + ";" + e.Version
 		if j, taken := first[key]; taken {
-			problems = append(problems, fmt.Errorf("entries[%d] (%s): has the same type, name and version as entries[%d]", i, e.Label(), j))
+			problems = append(problems, fmt.Errorf("entries[%d] (%s): same type, name and version as entries[%d]", i, e.Label(), j))
 			continue
 		}
 		first[key] = i
@@ -235,7 +235,7 @@ func (e *Entry) validate() []error {
 		}
 	}
 	if e.Type != "" && !e.Type.Valid() {
-		problems = append(problems, fmt.Errorf("type %.40q is neither executor nor source", string(e.Type)))
+		problems = append(problems, fmt.Errorf("type must be executor or source, not %.40q", string(e.Type)))
 	}
 	if len(e.URLs) == 0 {
 		problems = append(problems, errors.New("urls is empty"))

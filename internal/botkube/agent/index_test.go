@@ -31,10 +31,10 @@ entries[1] ("" "" ""): name is empty
 entries[1] ("" "" ""): type is empty
 entries[1] ("" "" ""): version is empty
 entries[1] ("" "" ""): urls is empty
-entries[2] ("x" "a" "v1"): type "x" is neither executor nor source
+entries[2] ("x" "a" "v1"): type must be executor or source, not "x"
 entries[3] ("source" "a" "v1"): dependency "x" for linux/amd64 has no url
 entries[3] ("source" "a" "v1"): dependency "z" for linux/amd64 has no url
-entries[5] ("source" "a" "v1"): has the same type, name and version as entries[3]
+entries[5] ("source" "a" "v1"): same type, name and version as entries[3]
 entries[6] ("source" "" "v2"): name is empty
 entries[7] ("source" "" "v2"): name is empty
 entries[8] ("source" "b" ""): version is empty

@@ -106,9 +106,9 @@ func ParseLocation(raw string) (Location, error) {
 func (l *Location) clone(asArchive bool) error {
 	switch {
 	case l.Format != "" || asArchive:
-		return fmt.Errorf("URL %q names an archive in a git repository, which is not supported", Redact(l.Normalized))
+		return fmt.Errorf("URL %q: archives in git repositories are not supported", Redact(l.Normalized))
 	case l.Checksum != nil || l.ChecksumFile != "":
-		return fmt.Errorf("URL %q has a checksum, and a git repository can have none", Redact(l.Normalized))
+		return fmt.Errorf("URL %q: a git repository cannot have a checksum", Redact(l.Normalized))
 	}
 	l.IsGit, l.Format = true, GitArchiveFormat
 	return nil
@@ -120,7 +120,7 @@ func (l *Location) setChecksum(value string) error {
 	}
 	if file, ok := strings.CutPrefix(value, "file:"); ok {
 		if file == "" {
-			return errors.New("checksum=file: names no file")
+			return errors.New("checksum=file: has no file name")
 		}
 		l.ChecksumFile = file
 		return nil
@@ -161,7 +161,7 @@ func formatOf(urlPath string) string {
 func cleanSubdir(subdir string) (string, error) {
 	clean := path.Clean(subdir)
 	if slices.Contains(strings.FieldsFunc(clean, func(r rune) bool { return r == '/' || r == '\\' }), "..") {
-		return "", fmt.Errorf("sub-directory %q leads out of the archive", subdir)
+		return "", fmt.Errorf("sub-directory %q is outside the archive", subdir)
 	}
 	if clean = strings.TrimPrefix(clean, "/"); clean == "." {
 		clean = ""
@@ -310,10 +310,10 @@ func redactNested(parameter string) string {
 // part of it, such as a password that is not escaped.
 func errReason(raw string, err error) error {
 	if HasUnbracketedIPv6(raw) {
-		return errors.New("an IPv6 address is written in brackets, as in http://[::1]:8080/")
+		return errors.New("write an IPv6 address in brackets, as in http://[::1]:8080/")
 	}
 	if strings.Contains(raw, "@") {
-		return errors.New("characters of a user or a password that mean something in a URL have to be escaped, as %40 for @")
+		return errors.New("escape special characters in the user name and the password: %40 for @")
 	}
 	if e, ok := err.(*url.Error); ok {
 		return e.Err

@@ -108,10 +108,10 @@ func TestGitRefusals(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"git::https://e.com/x.git":                                                    "",
-		"git::https://e.com/x.git/y.zip":                                              "names an archive in a git repository",
-		"git::https://e.com/x.git?archive=false":                                      "names an archive in a git repository",
-		"git::https://u:s3cret@e.com/x?checksum=md5:00000000000000000000000000000000": `URL "git::https://e.com/x?checksum=md5%3A00000000000000000000000000000000" has a checksum, and a git repository can have none`,
-		"git::https://e.com/x?checksum=file:https://e.com/s":                          "has a checksum",
+		"git::https://e.com/x.git/y.zip":                                              "archives in git repositories are not supported",
+		"git::https://e.com/x.git?archive=false":                                      "archives in git repositories are not supported",
+		"git::https://u:s3cret@e.com/x?checksum=md5:00000000000000000000000000000000": `URL "git::https://e.com/x?checksum=md5%3A00000000000000000000000000000000": a git repository cannot have a checksum`,
+		"git::https://e.com/x?checksum=file:https://e.com/s":                          "a git repository cannot have a checksum",
 	} {
 		_, err := ParseLocation(raw)
 		if err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {

@@ -37,15 +37,15 @@ func CheckName(what, name string) error {
 	case name == "":
 		return fmt.Errorf("%s is empty", what)
 	case len(name) > maxName:
-		return fmt.Errorf("%s %q… is %d bytes long; at most %d make a file name", what, name[:32], len(name), maxName)
+		return fmt.Errorf("%s %q… has %d bytes: too long for a file name, which has at most %d", what, name[:32], len(name), maxName)
 	case name == "." || name == "..":
 		return fmt.Errorf("%s %q is not a file name", what, name)
 	case strings.TrimSpace(name) != name:
-		return fmt.Errorf("%s %q begins or ends with a space", what, name)
+		return fmt.Errorf("%s %q starts or ends with a space", what, name)
 	case strings.ContainsAny(name, `/\`):
-		return fmt.Errorf("%s %q holds a path separator", what, name)
+		return fmt.Errorf("%s %q contains a path separator", what, name)
 	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
-		return fmt.Errorf("%s %q holds a control character", what, name)
+		return fmt.Errorf("%s %q contains a control character", what, name)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func CheckName(what, name string) error {
 // those are for other things.
 func CheckRepository(name string) error {
 	if strings.HasPrefix(name, ".") {
-		return fmt.Errorf("repository %q begins with a dot", name)
+		return fmt.Errorf("repository %q starts with a dot", name)
 	}
 	return CheckName("repository", name)
 }
@@ -63,7 +63,7 @@ func CheckRepository(name string) error {
 func CheckBinaryName(t PluginType, version, name string) error {
 	file := path.Base(DependencyDir(BinaryPath("r", t, version, name)))
 	if len(file) > maxName {
-		return fmt.Errorf("plugin %q with version %q makes a file name of %d bytes; at most %d can be written", clip(name), clip(version), len(file), maxName)
+		return fmt.Errorf("the file name of plugin %q %q would have %d bytes, and the limit is %d", clip(name), clip(version), len(file), maxName)
 	}
 	return nil
 }

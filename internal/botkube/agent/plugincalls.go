@@ -10,7 +10,7 @@ import (
 // Destinations that are no URL.
 const (
 	// DestinationInCommand is a URL in a command that a user gives to a plugin.
-	DestinationInCommand = "what its commands name"
+	DestinationInCommand = "URLs in its commands"
 	// DestinationOwnService is that in front of the agent's own pod.
 	DestinationOwnService = "the agent's own Service"
 )
@@ -69,8 +69,8 @@ func officialCalls() map[PluginType]map[string][]pluginCall {
 			// internal/source/github_events/config.go, MergeConfigs, and gh/client.go: a
 			// GitHub App's token comes from github.com whatever baseUrl is.
 			"github-events": {
-				{purpose: "events of repositories", key: "config.github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
-				{purpose: "its token as a GitHub App", key: "config.github.auth.app.id", to: gitHubApp},
+				{purpose: "repository events", key: "config.github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
+				{purpose: "GitHub App token", key: "config.github.auth.app.id", to: gitHubApp},
 			},
 			// internal/source/ai-brain: config.go, assistant.go, kubescape_tools.go, and
 			// internal/otelx/otel.go, whose endpoint is that of
@@ -78,34 +78,34 @@ func officialCalls() map[PluginType]map[string][]pluginCall {
 			// pkg/imagescan/imagescan.go, kubescape/backend v0.0.20
 			// pkg/versioncheck and kubescape/regolibrary v2.0.1 gitregostore.
 			"ai-brain": {
-				{purpose: "answers", key: "config.openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
-				{purpose: "traces of its work", key: "config.honeycombAPIKey", to: honeycomb},
-				{purpose: "scans by Kubescape", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
+				{purpose: "AI answers", key: "config.openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
+				{purpose: "traces", key: "config.honeycombAPIKey", to: honeycomb},
+				{purpose: "Kubescape scans", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
 			},
 		},
 		Executor: {
 			"echo":        {}, // cmd/executor/echo/main.go
 			"thread-mate": {}, // internal/executor/thread-mate/cm_sync.go: a ConfigMap
 			// internal/executor/kubectl/commands.go: create and apply take URLs.
-			"kubectl": {{purpose: "manifests by URL", to: always(DestinationInCommand), onRequest: true}},
+			"kubectl": {{purpose: "kubectl apply -f URL", to: always(DestinationInCommand), onRequest: true}},
 			// internal/executor/helm/install.go, Help: repositories cannot be added.
-			"helm": {{purpose: "charts by URL or --repo", to: always(DestinationInCommand), onRequest: true}},
+			"helm": {{purpose: "charts by URL, --repo", to: always(DestinationInCommand), onRequest: true}},
 			// cmd/executor/exec/main.go, Execute: install runs eget v1.3.3 (dl.go,
 			// find.go), and run whatever it installed. Templates are not here, but checked.
 			"exec": {
-				{purpose: "releases that exec install names", to: always(gitHub), onRequest: true},
-				{purpose: "downloads by URL and the programs that it runs", to: always(DestinationInCommand), onRequest: true},
+				{purpose: "exec install", to: always(gitHub), onRequest: true},
+				{purpose: "exec install URL, and programs that exec runs", to: always(DestinationInCommand), onRequest: true},
 			},
 			// internal/executor/flux: diff_cmd.go, gh_cmd.go, executor.go
 			"flux": {
 				{purpose: "pull requests", to: always(gitHub), onRequest: true},
-				{purpose: "the flux program", to: always(DestinationInCommand), onRequest: true},
+				{purpose: "the flux CLI", to: always(DestinationInCommand), onRequest: true},
 			},
 			// cmd/executor/gh/main.go, createGitHubIssue
 			"gh": {{purpose: "issues", key: "config.github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
 			// internal/executor/doctor/executor.go, getGptClient; the key is there from
 			// v1.5.0 on.
-			"doctor": {{purpose: "answers", key: "config.apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
+			"doctor": {{purpose: "AI answers", key: "config.apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
 			// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
 			// which ai-brain is.
 			"ai": {{purpose: "ai-brain", to: always(DestinationOwnService), onRequest: true}},

@@ -117,7 +117,7 @@ func (s *simulation) start(plugins []EnabledPlugin, force bool) error {
 			return err
 		}
 		if _, configured := s.URLs[keys[i].Repository]; !configured {
-			return fmt.Errorf("repository %q is not configured, but plugin %q is of it", keys[i].Repository, p.Key)
+			return fmt.Errorf("repository %q of plugin %q is not configured", keys[i].Repository, p.Key)
 		}
 	}
 	for _, k := range keys {
@@ -144,7 +144,7 @@ func (s *simulation) loadIndex(name string, force bool) error {
 	}
 	s.call(Call{Kind: CallIndex, Repository: name, URL: s.URLs[name]})
 	if _, served := s.Upstream[name]; !served {
-		return fmt.Errorf("the index of %q cannot be had", name)
+		return fmt.Errorf("the index of %q is not available", name)
 	}
 	s.fetched[name] = true
 	return nil

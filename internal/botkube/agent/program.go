@@ -86,7 +86,7 @@ func readELF(head []byte) Program {
 		variant += 2
 	}
 	if kind := order.Uint16(head[16:]); kind == relocatable || kind == core {
-		return Program{What: "an ELF file that is no program"}
+		return Program{What: "an ELF file that is not a program"}
 	}
 	p := Program{Format: formatELF}
 	if machine := elfMachines[order.Uint16(head[18:])][variant]; machine != "" {
@@ -162,7 +162,7 @@ var marks = []struct{ start, what string }{
 const (
 	isEmpty     = "empty"
 	isPlainText = "text"
-	isUnknown   = "of no known kind"
+	isUnknown   = "a file of an unknown kind"
 )
 
 // HasOtherMagic reports whether a mark tells that a file is no program. A system may know how to

@@ -64,7 +64,7 @@ func ProxyEgress(environment map[string]string) []Egress {
 		case len(calls) > 0 && calls[0].Destination == proxy:
 			calls[0].Setting += " and " + variable
 		default:
-			calls = append(calls, Egress{Destination: proxy, Purpose: "what goes through a proxy", Setting: variable, InCluster: InCluster(proxy)})
+			calls = append(calls, Egress{Destination: proxy, Purpose: "requests through a proxy", Setting: variable, InCluster: InCluster(proxy)})
 		}
 	}
 	return calls

@@ -36,8 +36,8 @@ func TestProxyEgress(t *testing.T) {
 		"both the same":                      {map[string]string{"https_proxy": "http://proxy.tools.svc", "HTTP_PROXY": "http://proxy.tools.svc"}, "[http://proxy.tools.svc by https_proxy and HTTP_PROXY in cluster]"},
 		"two":                                {map[string]string{"HTTPS_PROXY": "http://a.example:1", "HTTP_PROXY": "socks5://b.example:2"}, "[http://a.example:1 by HTTPS_PROXY socks5://b.example:2 by HTTP_PROXY]"},
 		"without a scheme":                   {map[string]string{"HTTPS_PROXY": "user:s3cret@proxy.example:3128"}, "[http://proxy.example:3128 by HTTPS_PROXY]"},
-		"a password with a slash and digits": {map[string]string{"HTTPS_PROXY": "http://user:12/s3cret@proxy.example:3128"}, "[an address that is no URL by HTTPS_PROXY]"},
-		"a password with a slash":            {map[string]string{"HTTPS_PROXY": "http://user:s3c/s3cret@proxy.example:3128"}, "[an address that is no URL by HTTPS_PROXY]"},
+		"a password with a slash and digits": {map[string]string{"HTTPS_PROXY": "http://user:12/s3cret@proxy.example:3128"}, "[an address that is not a URL by HTTPS_PROXY]"},
+		"a password with a slash":            {map[string]string{"HTTPS_PROXY": "http://user:s3c/s3cret@proxy.example:3128"}, "[an address that is not a URL by HTTPS_PROXY]"},
 		"none for anybody":                   {map[string]string{"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": "*"}, "[]"},
 	} {
 		shown := []string{}

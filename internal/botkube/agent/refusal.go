@@ -34,7 +34,7 @@ func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	r := &refusing{Config: c, version: version}
 	for _, setting := range c.wrongKinds {
 		if readKind(version, setting) {
-			r.add(setting, nil, "the value is of the wrong kind")
+			r.add(setting, nil, "the value has the wrong type")
 		}
 	}
 	r.groups("sources", c.Sources)
@@ -83,14 +83,14 @@ func (r *refusing) groups(section string, groups map[string]pluginGroup) {
 		at := section + "." + name
 		for key, p := range g.Plugins {
 			if _, err := DecomposePluginKey(key); p.Enabled && err != nil {
-				r.add(at+"."+key, nil, "the key of an enabled plugin is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION")
+				r.add(at+"."+key, nil, "the key of an enabled plugin must be REPOSITORY/NAME or REPOSITORY/NAME@VERSION")
 			}
 		}
 		for _, several := range conflicts(groups, []string{name}) {
-			r.add(at, nil, "it enables plugins of the same name: %s", several)
+			r.add(at, nil, "it enables several plugins of one name: %s", several)
 		}
 		if section == "executors" && g.DisplayName != "" && !Since(r.version, withDisplayName) {
-			r.add(at+".displayName", nil, "agents before %s take it for a plugin", withDisplayName)
+			r.add(at+".displayName", nil, "before %s, the agent reads it as a plugin", withDisplayName)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func (r *refusing) aliases() {
 		case a.Command == "":
 			r.add(at, nil, "it is empty")
 		case !executors[command] && !slices.Contains(ownCommands, command):
-			r.add(at, []string{"executors"}, "it begins with %q, and there is no such executor, enabled or not", clip(command))
+			r.add(at, []string{"executors"}, "no executor is called %q, enabled or not", clip(command))
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (r *refusing) actions() {
 	for name, a := range r.Actions {
 		at := "actions." + name
 		if a.Enabled && a.Command == "" {
-			r.add(at+".command", []string{at + ".enabled"}, "it is empty, and the action is enabled")
+			r.add(at+".command", []string{at + ".enabled"}, "it is empty, but the action is enabled")
 		}
 		r.bindings(at+".bindings", a.Bindings)
 		if !Since(r.version, withActionRights) {
@@ -144,7 +144,7 @@ func (r *refusing) actions() {
 		for _, group := range unique(a.Bindings.Executors) {
 			for key, p := range r.Executors[group].Plugins {
 				if rights := p.Context.RBAC; p.Enabled && rights != nil && rights.Group.Type == "ChannelName" {
-					r.add(at+".bindings.executors", []string{"executors." + group}, "%s of group %s has the rights of a channel (context.rbac.group.type: ChannelName), and an action has none", key, group)
+					r.add(at+".bindings.executors", []string{"executors." + group}, "%s in group %s needs the rights of a channel (context.rbac.group.type: ChannelName), and actions have none", key, group)
 				}
 			}
 		}
@@ -154,7 +154,7 @@ func (r *refusing) actions() {
 // platforms judges the chat platforms and what they bind, enabled or not.
 func (r *refusing) platforms() {
 	if len(r.Communications) == 0 {
-		r.add("communications", nil, "there is no group of chat platforms")
+		r.add("communications", nil, "it must have at least one group of chat platforms")
 	}
 	for _, p := range r.Config.platforms(r.version) {
 		for _, b := range p.bindings {
@@ -179,7 +179,7 @@ func (r *refusing) platforms() {
 // which an empty mapping is enough).
 func (r *refusing) parts(at, what string, lacks bool) {
 	if lacks {
-		r.add(at+"."+what, []string{at + ".enabled"}, "there are none, and %s is enabled", at[strings.LastIndex(at, ".")+1:])
+		r.add(at+"."+what, []string{at + ".enabled"}, "it is empty, but %s is enabled", at[strings.LastIndex(at, ".")+1:])
 	}
 }
 
@@ -198,7 +198,7 @@ func (r *refusing) channels(at string, p chatPlatform, identifier string) {
 			known = channel.ID
 		}
 		if known == nil || known == "" {
-			r.add(at+".channels."+name+"."+identifier, []string{at + ".enabled"}, "it is empty, and %s is enabled", at[strings.LastIndex(at, ".")+1:])
+			r.add(at+".channels."+name+"."+identifier, []string{at + ".enabled"}, "it is empty, but %s is enabled", at[strings.LastIndex(at, ".")+1:])
 		}
 	}
 }
@@ -220,13 +220,13 @@ func (r *refusing) bound(at, section string, groups map[string]pluginGroup, name
 		}
 	}
 	if len(absent) > 0 {
-		r.add(at, absentOf, "it binds what is no group of %s: %s", section, some(absent))
+		r.add(at, absentOf, "it names groups of %s that do not exist: %s", section, some(absent))
 	}
 	if len(names) < 2 {
 		return // conflicts within a group are said of it
 	}
 	for _, several := range conflicts(groups, names) {
-		r.add(at, of, "it binds plugins of the same name: %s", several)
+		r.add(at, of, "it binds several plugins of one name: %s", several)
 	}
 	r.rights(at, of, groups, names)
 }
@@ -245,7 +245,7 @@ func (r *refusing) rights(at string, of []string, groups map[string]pluginGroup,
 				continue
 			}
 			if !reflect.DeepEqual(groups[other].Plugins[key].Context.RBAC, p.Context.RBAC) {
-				r.add(at, of, "it binds %s of groups %s and %s, where it has different rights (context.rbac)", key, other, name)
+				r.add(at, of, "it binds %s of groups %s and %s, which give it different rights (context.rbac)", key, other, name)
 			}
 		}
 	}
@@ -282,7 +282,7 @@ func conflicts(groups map[string]pluginGroup, names []string) []string {
 			}
 			all = append(all, e.shown)
 		}
-		found = append(found, some(all)+"; they must be of one repository, and of one version")
+		found = append(found, some(all)+"; they must come from one repository, in one version")
 	}
 	return found
 }

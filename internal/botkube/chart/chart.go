@@ -81,7 +81,7 @@ func Read(version string, files []File, unbound bool) (*Values, error) {
 	isGlobal := rendered.has(globalKey)
 	switch {
 	case (isGlobal || rendered.cloud != "") && values != nil:
-		return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
+		return nil, errors.New("some files are Helm values, and others the configuration that the chart rendered: it is not clear which of them counts")
 	case isGlobal && !rendered.has(communicationsKey) && !unbound:
 		return nil, cmp.Or(gitops.CheckSecrets(rendered.all), noPlatforms())
 	case isGlobal:
@@ -94,8 +94,8 @@ func Read(version string, files []File, unbound bool) (*Values, error) {
 		return nil, err
 	}
 	if len(rendered.all) > 0 && values == nil {
-		return nil, fault.New(fault.Usage, "none of the given Kubernetes objects has the agent's configuration (%s)", globalKey).
-			WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
+		return nil, fault.New(fault.Usage, "none of these Kubernetes objects has the agent's configuration (%s)", globalKey).
+			WithHint("give everything that helm template renders, or kubectl get configmap,secret,deployment -o yaml prints in the agent's namespace; or give Helm values too")
 	}
 	return in.overDefaults(version, helmvalues.Merge(nil, values), unbound)
 }
@@ -111,7 +111,7 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 		return nil, err
 	}
 	if key := within(given); key != "" {
-		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %.80q", key)
+		return nil, fmt.Errorf("the values are for a chart that contains Botkube's chart: give a file with what is below the key %.80q", key)
 	}
 	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.said(), ImageTag: tagOf(given), PassedOver: passedOver(given)}
 	v.AgentVersion = ImageVersion(":" + v.ImageTag)
@@ -220,11 +220,11 @@ func render(merged map[string]any, rendered *objects, unbound bool) (map[string]
 	given := rendered.has(communicationsKey)
 	switch {
 	case secret == "" && given:
-		return nil, fmt.Errorf("a Secret with chat platforms (%s) is given, which no agent reads unless existingCommunicationsSecretName names it in the values", communicationsKey)
+		return nil, fmt.Errorf("the agent does not read the Secret with chat platforms (%s): existingCommunicationsSecretName in the values does not name it", communicationsKey)
 	case secret == "":
 		return document, nil
 	case given && rendered.secret != "" && rendered.secret != secret:
-		return nil, missingSecret(secret, fmt.Sprintf(" but for another one, %.80q,", rendered.secret))
+		return nil, missingSecret(secret, fmt.Sprintf(" (but %.80q is)", rendered.secret))
 	case !given && !unbound:
 		return nil, missingSecret(secret, "")
 	}
@@ -247,21 +247,21 @@ func managed(section any) any {
 }
 
 // ErrNoPlatforms says that the Secret with the chat platforms is not among the files.
-var ErrNoPlatforms = errors.New("nobody can tell which plugins are bound")
+var ErrNoPlatforms = errors.New("which plugins its channels use is unknown")
 
 const (
-	giveSecret      = "give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml"
-	withoutBindings = "\nwithout it, --all-enabled takes every plugin that the values enable, bound or not"
+	giveSecret      = "give it too: kubectl get secret %s -o yaml > platforms.yaml, then --values platforms.yaml"
+	withoutBindings = "\nor take every plugin that the values enable, used or not: --all-enabled"
 )
 
 func missingSecret(name, instead string) error {
-	return fault.New(fault.Usage, "the chat platforms are in the Secret %.80q (existingCommunicationsSecretName), which is not given,%s so that %w", name, instead, ErrNoPlatforms).
+	return fault.New(fault.Usage, "the Secret %.80q with the chat platforms (existingCommunicationsSecretName) is not given%s: %w", name, instead, ErrNoPlatforms).
 		WithHint(giveSecret+withoutBindings, name)
 }
 
 func noPlatforms() error {
-	return fault.New(fault.Usage, "there is the ConfigMap with the configuration, but not the Secret with the chat platforms (%s), without which %w", communicationsKey, ErrNoPlatforms).
-		WithHint(giveSecret+"; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another"+withoutBindings, "NAME")
+	return fault.New(fault.Usage, "the Secret with the chat platforms (%s) is not given, only the ConfigMap with the configuration: %w", communicationsKey, ErrNoPlatforms).
+		WithHint(giveSecret+"\nNAME is botkube-communication-secret unless existingCommunicationsSecretName is set"+withoutBindings, "NAME")
 }
 
 // cloud returns where Botkube Cloud is asked for the configuration, or ""

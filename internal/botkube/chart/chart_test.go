@@ -163,7 +163,7 @@ func TestObjectsLaidOver(t *testing.T) {
 	if v := read(t, "", objectsOf(global, communications)+chart, file); v.Config.Plugins.CacheDir != "/plugins" {
 		t.Errorf("a file that the agent is not told to read says that its cache is in %s", v.Config.Plugins.CacheDir)
 	}
-	if _, err := Read("", []File{{Name: "a", Data: []byte(objectsOf(global, communications) + file + over)}}, false); err == nil || !strings.Contains(err.Error(), "mirror.yaml, which the agent reads, is in several objects") {
+	if _, err := Read("", []File{{Name: "a", Data: []byte(objectsOf(global, communications) + file + over)}}, false); err == nil || !strings.Contains(err.Error(), "mirror.yaml is in several objects") {
 		t.Errorf("of a file that is there twice: %v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestSecretBesideValues(t *testing.T) {
 		t.Errorf("with the Secret it starts %q", got)
 	}
 	_, err = Read("v1.14.0", files([]string{values, strings.Replace(secret, "name: platforms", "name: another", 1)}), false)
-	if !errors.Is(err, ErrNoPlatforms) || !strings.Contains(err.Error(), `another one, "another"`) {
+	if !errors.Is(err, ErrNoPlatforms) || !strings.Contains(err.Error(), `but "another" is`) {
 		t.Errorf("with another Secret: %v", err)
 	}
 	if _, err = Read("v1.14.0", files([]string{slack, secret}), false); err == nil || !strings.Contains(err.Error(), "existingCommunicationsSecretName") {
@@ -194,7 +194,7 @@ func TestObjectsWithoutConfiguration(t *testing.T) {
 		"a Secret":             "apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n",
 		"an object of another": "apiVersion: v1\nkind: Service\n",
 	} {
-		if _, err := Read("v1.14.0", files([]string{text}), false); err == nil || !strings.Contains(err.Error(), "none of the given Kubernetes objects has the agent's configuration") || fault.HintOf(err) == "" {
+		if _, err := Read("v1.14.0", files([]string{text}), false); err == nil || !strings.Contains(err.Error(), "none of these Kubernetes objects has the agent's configuration") || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -206,24 +206,24 @@ func TestRefused(t *testing.T) {
 		texts   []string
 		want    string
 	}{
-		"no version":            {"", []string{"{}"}, "version of Botkube is not known"},
+		"no version":            {"", []string{"{}"}, "version of Botkube is unknown"},
 		"a version before":      {"v0.18.0", []string{"{}"}, "known from v1.0.0 on"},
 		"no YAML":               {"v1.14.0", []string{"a: [b"}, "values.yaml"},
 		"no mapping":            {"v1.14.0", []string{"- a"}, "not a mapping"},
 		"a word for a number":   {"v1.14.0", []string{"executors: {g: {a/b: {enabled: perhaps}}}"}, "would refuse"},
-		"objects and values":    {"v1.14.0", []string{objectsOf(global, communications), "a: b"}, "cannot be told"},
-		"values among objects":  {"v1.14.0", []string{objectsOf(global, communications) + "---\na: b\n"}, "files of their own"},
-		"values before objects": {"v1.14.0", []string{slack + "---\napiVersion: v1\nkind: Secret\n"}, "files of their own"},
-		"twice":                 {"", []string{objectsOf(global, communications), objectsOf(global, communications)}, "twice"},
+		"objects and values":    {"v1.14.0", []string{objectsOf(global, communications), "a: b"}, "it is not clear which of them counts"},
+		"values among objects":  {"v1.14.0", []string{objectsOf(global, communications) + "---\na: b\n"}, "separate files"},
+		"values before objects": {"v1.14.0", []string{slack + "---\napiVersion: v1\nkind: Secret\n"}, "separate files"},
+		"twice":                 {"", []string{objectsOf(global, communications), objectsOf(global, communications)}, "in this object and in another one"},
 		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
-		"sealed platforms":      {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: platforms}\n"}, "SealedSecret platforms: the Secret that comes of it is not given"},
+		"sealed platforms":      {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: platforms}\n"}, "SealedSecret platforms: the Secret that it creates is not given"},
 		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
 		"values in an object":   {"v1.14.0", []string{slack, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {prod.yaml: \"executors: {g: {a/b: {enabled: true}}}\"}\n"}, "ConfigMap c: it has the Helm values \"prod.yaml\""},
 		"... with an alias":     {"v1.14.0", []string{slack, "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {x: \"chatops: {executors: {g: {a/b: {enabled: true}}}}\"}\n"}, "Secret c: it has the Helm values \"x\""},
-		"an empty first one":    {"v1.14.0", []string{"---\n# of the company\n---\n" + slack}, "versions of Helm read the first or all"},
+		"an empty first one":    {"v1.14.0", []string{"---\n# of the company\n---\n" + slack}, "versions of Helm read only the first"},
 		"a template":            {"v1.14.0", []string{"executors: {g: {a/b: {enabled: {{ .Values.s3cret }}}}}"}, "what is in {{ }} must be filled in"},
-		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below their key \"botkube\""},
-		"of one with an alias":  {"v1.14.0", []string{"global: {a: b}\nchatops: {" + strings.TrimSpace(slack) + "}"}, "below their key \"chatops\""},
+		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below the key \"botkube\""},
+		"of one with an alias":  {"v1.14.0", []string{"global: {a: b}\nchatops: {" + strings.TrimSpace(slack) + "}"}, "below the key \"chatops\""},
 		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", helmvalues.MaxMarks) + "]"}, "may have more"},
 		"too long":              {"v1.14.0", []string{"#" + strings.Repeat("x", agent.MaxConfig)}, "bytes"},
 	} {

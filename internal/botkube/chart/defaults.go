@@ -45,11 +45,11 @@ func DefaultValues(v string) (values map[string]any, notes []string, err error) 
 		}
 	}
 	if at < 0 {
-		return nil, nil, fmt.Errorf("the defaults of the chart are known from %s on, and %s is older", tag(known[0]), v)
+		return nil, nil, fmt.Errorf("%[2]s is too old: the chart's defaults are known from %[1]s on", tag(known[0]), v)
 	}
 	minor := func(v *version.Version) []int { return v.Segments()[:2] }
 	if newest := known[len(known)-1]; slices.Compare(minor(wanted), minor(newest)) > 0 {
-		notes = []string{fmt.Sprintf("the defaults of the chart %s are not known here, and those of %s were taken: to be sure, give what helm template renders of it", v, tag(newest))}
+		notes = []string{fmt.Sprintf("the defaults of chart %s are unknown, so those of %s are used: to be sure, give what helm template renders", v, tag(newest))}
 	}
 	data, err := defaults.ReadFile(path.Join("defaults", tag(known[at])+".yaml"))
 	if err != nil {

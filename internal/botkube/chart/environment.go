@@ -100,7 +100,7 @@ func withheldNotes(withheld []string) (notes, undecided []string) {
 		if !is || !decides(setting) {
 			continue
 		}
-		notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
+		notes = append(notes, fmt.Sprintf("the variable %.200s overrides %.200q, and its value is in an object that is not given (valueFrom): give that object too", name, setting))
 		if !strings.HasPrefix(setting, "communications.") || !strings.HasSuffix(setting, ".url") && !strings.HasSuffix(setting, ".server") {
 			undecided = append(undecided, fmt.Sprintf("the value of the variable %.200s", name))
 		}

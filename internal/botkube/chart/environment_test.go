@@ -42,7 +42,7 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s: %q, withheld %q", name, v.Notes, v.UnknownVariables)
 		}
 	}
-	if v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}], envFrom: [{secretRef: {name: absent}}]")); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "the Secret absent (envFrom), which is not given: if it has any BOTKUBE_…") {
+	if v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}], envFrom: [{secretRef: {name: absent}}]")); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "the Secret absent (envFrom), which is not given: its BOTKUBE_…") {
 		t.Errorf("of variables that are not given: %q", v.Notes)
 	}
 	if v := read(t, "v1.14.0", "extraEnv: [{name: BOTKUBE_PLUGINS_CACHE__DIR, valueFrom: {secretKeyRef: {name: env, key: BOTKUBE_PLUGINS_CACHE__DIR}}}]", variables); v.Config.Plugins.CacheDir != "/from/secret" {

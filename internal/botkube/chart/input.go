@@ -24,7 +24,7 @@ func readFiles(files []File) (*input, error) {
 	var plain []*gitops.File
 	for _, f := range files {
 		if len(f.Data) > agent.MaxConfig {
-			return nil, fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
+			return nil, fmt.Errorf("%s: it has %d bytes, and the limit is %d", f.Name, len(f.Data), agent.MaxConfig)
 		}
 		text, err := gitops.Text(f.Name, f.Data)
 		if err != nil {
@@ -81,8 +81,8 @@ func (in *input) version(asked string) (string, error) {
 	if in.release == nil {
 		return "", NoVersion()
 	}
-	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("it does not say one version of the chart, but %.200q", in.release.VersionText)).
-		WithHint("give the version that is installed: --version v1.14.0")
+	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("the version of the chart is %.200q, not one version", in.release.VersionText)).
+		WithHint("give the installed version: --version v1.14.0")
 }
 
 func (in *input) notes() []string {
@@ -91,7 +91,7 @@ func (in *input) notes() []string {
 		notes = append(notes, in.release.Notes...)
 	}
 	if in.objects.environment != nil {
-		notes = append(notes, "the agent's Deployment is given beside Helm values, and is not read: to have it count, give all objects that the chart rendered, and no values")
+		notes = append(notes, "the agent's Deployment is not read, as Helm values are given too: to use it, give all objects that the chart rendered, and no values")
 	}
 	return notes
 }
@@ -111,8 +111,8 @@ func (in *input) unreadValues() error {
 		}
 		for _, e := range entries {
 			if holdsValues(e) {
-				return fault.New(fault.Usage, "%w", o.Errorf("it has the Helm values %.200q, and no HelmRelease that is given takes them", e.Key)).
-					WithHint("give the HelmRelease too, or the values in a file of their own; or leave it out, if it has nothing to do with Botkube")
+				return fault.New(fault.Usage, "%w", o.Errorf("it has the Helm values %.200q, but no given HelmRelease uses them", e.Key)).
+					WithHint("give the HelmRelease too, or the values in a separate file; or leave it out if it is not Botkube's")
 			}
 		}
 	}

@@ -16,8 +16,8 @@ import (
 
 // NoVersion says that no version of the chart is given, and that no document says it.
 func NoVersion() error {
-	return fault.New(fault.Usage, "the version of Botkube is not known: nothing that is given says it").
-		WithHint("give it: --version v1.14.0; or give what helm template renders, whose labels say it")
+	return fault.New(fault.Usage, "the version of Botkube is unknown").
+		WithHint("add it: --version v1.14.0; or give what helm template renders, with labels that name it")
 }
 
 // Names of what the chart renders for the agent (helm/botkube/templates).
@@ -111,7 +111,7 @@ func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
 		return nil
 	}
 	if o.has(key) {
-		return obj.Errorf("%s stands in it, and in another object, so it is there twice: give the objects of one release", key)
+		return obj.Errorf("%s is in this object and in another one: give the objects of one release", key)
 	}
 	document, err := agent.ParseConfig([]byte(text))
 	if err != nil {
@@ -140,7 +140,7 @@ func (o *objects) addOthers() error {
 			continue
 		}
 		if len(texts) > 1 {
-			return fmt.Errorf("%s, which the agent reads, is in several objects: give those of one release", key)
+			return fmt.Errorf("%s is in several objects: give the objects of one release", key)
 		}
 		document, err := agent.ParseConfig([]byte(texts[0]))
 		if err != nil {
@@ -220,12 +220,12 @@ func (o *objects) values() (*Values, error) {
 func (o *objects) notes(withheld []string) []string {
 	var notes []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
-		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: if it has any %s…, they win over all that is said here; give it, too", name, agent.EnvironmentPrefix))
+		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: its %s… variables would override these values; give it too", name, agent.EnvironmentPrefix))
 	}
 	notes = append(notes, withheld...)
 	for _, d := range o.special {
 		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
-			notes = append(notes, "the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it")
+			notes = append(notes, "the rendered state has no chat platforms and hides those of the Secret, as helm template cannot read the Secret of existingCommunicationsSecretName: give the Helm values and the Secret instead, or what kubectl get prints")
 		}
 	}
 	return notes

@@ -60,7 +60,7 @@ func repeated(version string, platforms map[string]any, of func(at string, chann
 func (v *Values) sources(at string, channel map[string]any) map[string]any {
 	sources := mapping(channel["bindings"])["sources"]
 	if text, ok := sources.(string); ok && text != "" {
-		v.broken = append(v.broken, agent.Refusal{Setting: at + ".bindings.sources", Reason: "it is a text, of which the chart makes a file that the agent cannot read: write a list"})
+		v.broken = append(v.broken, agent.Refusal{Setting: at + ".bindings.sources", Reason: "it is a text, and the chart needs a list: the agent could not read the result"})
 	}
 	if list, ok := sources.([]any); !ok || len(list) == 0 {
 		sources = nil

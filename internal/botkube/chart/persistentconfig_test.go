@@ -56,7 +56,7 @@ func TestState(t *testing.T) {
 		"an interval in quotes":             {"v1.14.0", []string{"plugins: {healthCheckInterval: '10'}"}, "", nil},
 		"an interval that is none":          {"v1.14.0", []string{"plugins: {healthCheckInterval: '10 seconds'}"}, "", []string{"plugins.healthCheckInterval"}},
 		"Botkube Cloud knows":               {"v1.14.0", []string{"config: {provider: {identifier: x}}\nexecutors: {g: {x: {enabled: true}}}"}, "", nil},
-		"notifications of the wrong kind":   {"v1.14.0", []string{"communications: {default-group: {discord: {channels: {default: {notification: {disabled: x}}}}}}"}, "", []string{"communications.default-group.discord.channels.default.notification.disabled"}},
+		"notifications has the wrong type":  {"v1.14.0", []string{"communications: {default-group: {discord: {channels: {default: {notification: {disabled: x}}}}}}"}, "", []string{"communications.default-group.discord.channels.default.notification.disabled"}},
 		"a truth of an action in quotes":    {"v1.14.0", []string{"actions: {show-logs-on-error: {enabled: 'true', bindings: {executors: []}}}"}, "botkube/kubernetes", nil},
 		"the alias of a group taken away":   {"v1.14.0", []string{"executors: {k8s-default-tools: {botkube/kubectl: null}}"}, "", []string{"aliases.k.command", "aliases.kc.command"}},
 		"an older chart's plugin with ours": {"v1.14.0", []string{"executors: {k8s-default-tools: {botkube/helm: {enabled: true}}}"}, "", []string{"executors.k8s-default-tools"}},

@@ -59,7 +59,7 @@ func TestNoFiles(t *testing.T) {
 // The longest file that is read is refused for what it is, a longer one for its length.
 func TestLongestFile(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]string{agent.MaxConfig: "UTF-32", agent.MaxConfig + 1: "it has 4194305 bytes; at most 4194304 are read"} {
+	for n, want := range map[int]string{agent.MaxConfig: "UTF-32", agent.MaxConfig + 1: "it has 4194305 bytes, and the limit is 4194304"} {
 		utf32 := append([]byte{0xff, 0xfe, 0, 0}, make([]byte, n-4)...)
 		if _, err := Read("v1.14.0", []File{{Name: "f", Data: utf32}}, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d bytes: %v", n, err)
@@ -132,8 +132,8 @@ func parsed(t *testing.T, text string) map[string]any {
 func TestMissingSecret(t *testing.T) {
 	t.Parallel()
 	for instead, want := range map[string]string{
-		"":                  `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, so that nobody can tell which plugins are bound`,
-		" but for another,": `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, but for another, so that nobody can tell which plugins are bound`,
+		"":                  `the Secret "a" with the chat platforms (existingCommunicationsSecretName) is not given: which plugins its channels use is unknown`,
+		" (but another is)": `the Secret "a" with the chat platforms (existingCommunicationsSecretName) is not given (but another is): which plugins its channels use is unknown`,
 	} {
 		if got := missingSecret("a", instead).Error(); got != want {
 			t.Errorf("%s", got)

@@ -82,7 +82,7 @@ func (p *pulls) takeBeside(name, image string, deleted bool) {
 }
 
 const (
-	agentStop   = "image.registry and image.repository, if that registry is not to be reached"
+	agentStop   = "image.registry and image.repository"
 	watcherStop = WatcherSetting + ": false"
 )
 

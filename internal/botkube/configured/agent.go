@@ -48,7 +48,7 @@ func Files(ctx context.Context, names []string) ([]chart.File, error) {
 			if near := disk.Similar(name); near != "" && errors.Is(err, fs.ErrNotExist) {
 				return nil, e.WithHint("did you mean %s?", near)
 			}
-			return nil, e.WithHint("name the values files that you give to Helm, in its order")
+			return nil, e.WithHint("name the values files that you give to Helm, in the same order")
 		}
 		files = append(files, chart.File{Name: name, Data: data})
 	}
@@ -60,7 +60,7 @@ func Files(ctx context.Context, names []string) ([]chart.File, error) {
 func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	values, err := chart.Read(version, files, allEnabled)
 	if errors.Is(err, agent.ErrRefused) {
-		return nil, fault.New(fault.Usage, "reading values: %w", err).WithHint("correct it in the values, or in the variables (extraEnv) that win over them")
+		return nil, fault.New(fault.Usage, "reading values: %w", err).WithHint("correct it in the values, or in extraEnv, which overrides them")
 	}
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading values: %w", err)
@@ -71,10 +71,10 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	}
 	c.Version = cmp.Or(values.AgentVersion, c.ChartVersion)
 	if said := values.ChartVersion; said != "" && said != c.ChartVersion {
-		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
+		c.note("the values are for chart %s, and are read as for %s", said, c.ChartVersion)
 	}
 	if c.Version != c.ChartVersion {
-		c.note("image.tag in the values has the agent %s run, with the chart %s", c.Version, c.ChartVersion)
+		c.note("image.tag in the values runs agent %s with chart %s", c.Version, c.ChartVersion)
 	}
 	c.unknownPlatforms()
 	c.notePassedOver()
@@ -91,9 +91,9 @@ func (c *Agent) unknownPlatforms() {
 	for _, setting := range c.Values.UnknownPlatforms(c.Version) {
 		meant := ""
 		if near := spelling.Nearest(setting[strings.LastIndex(setting, ".")+1:], known); near != "" {
-			meant = fmt.Sprintf("; %s may be meant", near)
+			meant = fmt.Sprintf("; did you mean %s?", near)
 		}
-		c.note("%.200q: %s has no such chat platform, and passes over it, with what it binds%s; there are %s", setting, c.Name(), meant, strings.Join(known, ", "))
+		c.note("%s ignores %.200q: it is not a chat platform%s; chat platforms are %s", c.Name(), setting, meant, strings.Join(known, ", "))
 	}
 }
 
@@ -103,16 +103,16 @@ func (c *Agent) notePassedOver() {
 		for _, p := range all[:min(len(all), maxPassedOver)] {
 			switch p.Effect {
 			case agent.Overridden:
-				c.note("%.200q: %s passes over it, because %.200q is there, too", p.Setting, by, p.Meant)
+				c.note("%s ignores %.200q, because %.200q is set too", by, p.Setting, p.Meant)
 			case agent.ByChance:
-				c.note("%.200q: %s reads it or %.200q beside it, by chance: leave one of them out", p.Setting, by, p.Meant)
-				c.Undecided = append(c.Undecided, fmt.Sprintf("which of %.200q and %.200q beside it the agent reads (leave one of them out)", p.Setting, p.Meant))
+				c.note("%s reads either %.200q or %.200q, by chance: remove one of them", by, p.Setting, p.Meant)
+				c.Undecided = append(c.Undecided, fmt.Sprintf("whether the agent reads %.200q or %.200q (remove one of them)", p.Setting, p.Meant))
 			default:
-				c.note("%.200q: %s has no such key, and passes over it; %s may be meant", p.Setting, by, p.Meant)
+				c.note("%s ignores the unknown key %.200q: did you mean %s?", by, p.Setting, p.Meant)
 			}
 		}
 		if more := len(all) - maxPassedOver; more > 0 {
-			c.note("%s passes over %d more keys that are like those that it has", by, more)
+			c.note("%s ignores %d more keys that are similar to known ones", by, more)
 		}
 	}
 	tell("the chart "+c.ChartVersion, c.Values.PassedOver)
@@ -132,7 +132,7 @@ func (c *Agent) judge(unbound bool) {
 		case r.Variable == "":
 			c.Refusals = append(c.Refusals, r)
 		default:
-			c.note("unless the variable %s, whose value is not given, has it otherwise, the agent refuses its configuration: %s", r.Variable, r)
+			c.note("the agent refuses its configuration unless the variable %s, which is not given, changes it: %s", r.Variable, r)
 			c.Undecided = append(c.Undecided, "the value of the variable "+r.Variable)
 		}
 	}
@@ -143,7 +143,7 @@ func (c *Agent) note(format string, args ...any) {
 }
 
 // Name is what the agent is called in a sentence.
-func (c *Agent) Name() string { return strings.TrimSpace("an agent " + c.Version) }
+func (c *Agent) Name() string { return strings.TrimSpace("the agent " + c.Version) }
 
 // MaxRefusals bounds those that are told: one mistake may have many.
 const MaxRefusals = 50
@@ -151,8 +151,8 @@ const MaxRefusals = 50
 // Check wants the values to decide what the agent starts, and the agent to take them.
 func (c *Agent) Check() error {
 	if c.Values.Remote() {
-		return fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.Values.Cloud)).
-			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
+		return fault.New(fault.Usage, "reading values: the agent gets its configuration from Botkube Cloud at %s, not from these values: config.provider.identifier or CONFIG_PROVIDER_IDENTIFIER is set", agent.Redact(c.Values.Cloud)).
+			WithHint("for an agent without internet access, leave config.provider.identifier empty and configure it by values\nto mirror for an agent of Botkube Cloud, name the plugins: --plugin instead of --values")
 	}
 	if len(c.Refusals) == 0 {
 		return nil
@@ -164,8 +164,8 @@ func (c *Agent) Check() error {
 	if more := len(c.Refusals) - MaxRefusals; more > 0 {
 		fmt.Fprintf(&out, "\n  and %d more", more)
 	}
-	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", c.Name(), &out).
-		WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), "correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order", "to mirror without them, name plugins: --plugin in the place of --values"), "\n"))
+	return fault.New(fault.Usage, "with these values, %s would refuse its configuration and not start:%s", c.Name(), &out).
+		WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), "correct these settings, also those of disabled plugins: the agent checks them too", "if a setting is in another file, name all files that you give to Helm, in the same order", "to mirror without values, name the plugins: --plugin instead of --values"), "\n"))
 }
 
 // Templates returns the sources of templates of each exec plugin; "" is the plugin's default.
@@ -197,7 +197,7 @@ func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error)
 	}
 	for _, s := range sources {
 		if s.Dir != "" {
-			c.note("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir)
+			c.note("%s in group %s keeps its templates in %s, where no mirror can put them: remove tmpDir", s.Key, s.Group, s.Dir)
 		}
 	}
 	return sources, nil
@@ -226,7 +226,7 @@ func (c *Agent) Egress(version string, mirrored func(agent.PluginType, agent.Plu
 
 // CloudedNote tells of plugins that are Botkube Cloud's.
 func CloudedNote(plugins []string) string {
-	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
+	return "before v1.14.0, these plugins need Botkube Cloud and only report that: " + strings.Join(plugins, ", ")
 }
 
 // WatcherImage returns the second container's image as Botkube publishes it, or "" if the values
@@ -239,7 +239,7 @@ func (c *Agent) WatcherImage(published, flag string) string {
 		if chart.IsWatcherImage(p.Image) {
 			return p.Image
 		}
-		c.note("the values have nodes pull the image %s for the chart's second container, and Botkube's own is mirrored: %s=%s mirrors that", p.Image, flag, p.Image)
+		c.note("nodes would pull %s for the chart's second container, but Botkube's own image is mirrored: to mirror that one, add %s=%s", p.Image, flag, p.Image)
 		return published
 	}
 	return ""
@@ -250,7 +250,7 @@ func (c *Agent) WatcherImage(published, flag string) string {
 func (c *Agent) Lines() []string {
 	var lines []string
 	for _, l := range c.LeftOut {
-		lines = append(lines, fmt.Sprintf("left out: %s %s in group %s, because %s", l.Type, l.Key, l.Group, l.Reason))
+		lines = append(lines, fmt.Sprintf("left out: %s %s (group %s): %s", l.Type, l.Key, l.Group, l.Reason))
 	}
 	for _, n := range c.Notes {
 		lines = append(lines, "note: "+n)

@@ -81,11 +81,11 @@ func TestPassedOver(t *testing.T) {
 		want      string
 		undecided bool
 	}{
-		"of the chart":    {"executers: {}\nglobal: {}\nx-mine: {}\n", `"executers": the chart v1.14.0 has no such key, and passes over it; executors may be meant`, false},
-		"of the provider": {"config: {provider: {identifer: x}}\n", `"config.provider.identifer": the chart v1.14.0 has no such key, and passes over it; identifier may be meant`, false},
-		"of the agent":    {"plugins: {repositorys: {}}\n", `"plugins.repositorys": an agent v1.14.0 has no such key, and passes over it; repositories may be meant`, false},
-		"in objects":      {strings.Replace(objects, "enabled: true}}}", "enable: true}}}", 1), `"executors.g.demo/hello.enable": an agent v1.14.0 has no such key, and passes over it; enabled may be meant`, true}, // as there is no Deployment
-		"in another case": {"plugins: {cachedir: /x}\n", `"plugins.cachedir": an agent v1.14.0 reads it or "cacheDir" beside it, by chance: leave one of them out`, true},
+		"of the chart":    {"executers: {}\nglobal: {}\nx-mine: {}\n", `the chart v1.14.0 ignores the unknown key "executers": did you mean executors?`, false},
+		"of the provider": {"config: {provider: {identifer: x}}\n", `the chart v1.14.0 ignores the unknown key "config.provider.identifer": did you mean identifier?`, false},
+		"of the agent":    {"plugins: {repositorys: {}}\n", `the agent v1.14.0 ignores the unknown key "plugins.repositorys": did you mean repositories?`, false},
+		"in objects":      {strings.Replace(objects, "enabled: true}}}", "enable: true}}}", 1), `the agent v1.14.0 ignores the unknown key "executors.g.demo/hello.enable": did you mean enabled?`, true}, // as there is no Deployment
+		"in another case": {"plugins: {cachedir: /x}\n", `the agent v1.14.0 reads either "plugins.cachedir" or "cacheDir", by chance: remove one of them`, true},
 	} {
 		c := read(t, test.text)
 		if got := strings.Join(c.PassedOver, "\n"); got != test.want || !slices.Contains(c.Notes, test.want) || (len(c.Undecided) > 0) != test.undecided {
@@ -97,7 +97,7 @@ func TestPassedOver(t *testing.T) {
 func TestRead(t *testing.T) {
 	t.Parallel()
 	c := read(t, "image: {tag: v1.13.0}\ncommunications: {c: {irc: {enabled: true}}}\n")
-	if c.ChartVersion != "v1.14.0" || c.Version != "v1.13.0" || c.Name() != "an agent v1.13.0" || len(c.Notes) != 2 {
+	if c.ChartVersion != "v1.14.0" || c.Version != "v1.13.0" || c.Name() != "the agent v1.13.0" || len(c.Notes) != 2 {
 		t.Errorf("chart %s, %s, notes %q", c.ChartVersion, c.Name(), c.Notes)
 	}
 	if c := read(t, objects); len(c.Executors) != 1 || len(c.Sources) != 0 || c.Executors[0].Key != "demo/hello" {
@@ -134,7 +134,7 @@ func TestCheck(t *testing.T) {
 		many.WriteString(", \"a\\n" + strings.Repeat("x", i) + "\": {enabled: true}")
 	}
 	err = read(t, "actions: {b: {enabled: true}"+many.String()+"}").Check()
-	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "an agent v1.14.0 would refuse") || !strings.Contains(err.Error(), "\n  and ") || strings.Count(err.Error(), "\n") != MaxRefusals+1 {
+	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "the agent v1.14.0 would refuse") || !strings.Contains(err.Error(), "\n  and ") || strings.Count(err.Error(), "\n") != MaxRefusals+1 {
 		t.Errorf("%v", err)
 	}
 }

@@ -48,12 +48,12 @@ func (o *Options) checkMount() error {
 		return nil
 	}
 	if !pathForm.MatchString(o.Mount) || !path.IsAbs(o.Mount) || path.Clean(o.Mount) != o.Mount || o.Mount == "/" {
-		return fault.New(fault.Usage, "the agent is to see the mirror at %.200q, which the chart does not take as it is", o.Mount).
-			WithHint("write the mirror for another path, of letters, digits and . _ - only: --mount /plugins")
+		return fault.New(fault.Usage, "the chart cannot mount the mirror at %.200q", o.Mount).
+			WithHint("write the mirror for a path of letters, digits and . _ - only: --mount /plugins")
 	}
 	for _, taken := range chartMounts {
 		if o.Mount == taken || strings.HasPrefix(taken, o.Mount+"/") {
-			return fault.New(fault.Usage, "the agent is to see the mirror at %s, but the chart mounts something else at %s", o.Mount, taken).
+			return fault.New(fault.Usage, "the mirror cannot be at %s: the chart mounts another volume at %s", o.Mount, taken).
 				WithHint("write the mirror for another path: --mount /plugins")
 		}
 	}
@@ -62,7 +62,7 @@ func (o *Options) checkMount() error {
 
 func (o *Options) checkPlatforms() error {
 	if len(o.Platforms) == 0 {
-		return fault.New(fault.Usage, "%s is for no platform that a node could have", o.Target)
+		return fault.New(fault.Usage, "%s is not for a platform that a node can have", o.Target)
 	}
 	if o.Claim == nil || len(o.Platforms) == 1 {
 		return nil
@@ -71,8 +71,8 @@ func (o *Options) checkPlatforms() error {
 	for _, p := range o.Platforms {
 		flags = append(flags, "--platform "+p.String())
 	}
-	return fault.New(fault.Usage, "%s is for %s, and a volume serves agents of one platform", o.Target, strings.ReplaceAll(agent.JoinPlatforms(o.Platforms), ", ", " and ")).
-		WithHint("say which nodes the agent runs on: %s\nor mount an image, which serves both: --image REFERENCE", strings.Join(flags, ", or "))
+	return fault.New(fault.Usage, "%s is for %s, but a volume can hold one platform only", o.Target, strings.ReplaceAll(agent.JoinPlatforms(o.Platforms), ", ", " and ")).
+		WithHint("name the platform of the agent's nodes: %s\nor mount an image, which can hold several: --image REFERENCE", strings.Join(flags, ", or "))
 }
 
 func (o *Options) checkClaim() error {
@@ -84,8 +84,8 @@ func (o *Options) checkClaim() error {
 		return err
 	}
 	if job := jobName(o.Claim); !labelForm.MatchString(job) {
-		return fault.New(fault.Usage, "the Job that fills the claim cannot be called %q", job).
-			WithHint("give the claim a name of at most %d letters, digits and hyphens", 63-len(jobSuffix))
+		return fault.New(fault.Usage, "%q is not a valid name for the Job that fills the claim", job).
+			WithHint("use a claim name of at most %d letters, digits and hyphens", 63-len(jobSuffix))
 	}
 	if !quantityForm.MatchString(seed.Storage) {
 		return fault.New(fault.Usage, "--storage-size %.40q is not a size", seed.Storage).WithHint("for example 5Gi")
@@ -103,8 +103,8 @@ func (o *Options) checkClaim() error {
 
 func checkName(flag, name string) error {
 	if len(name) > maxSubdomain || !subdomainForm.MatchString(name) {
-		return fault.New(fault.Usage, "%s %.80q is not a name that Kubernetes takes", flag, name).
-			WithHint("a name has lower-case letters, digits and hyphens, for example botkube-plugins")
+		return fault.New(fault.Usage, "%s %.80q is not a valid Kubernetes name", flag, name).
+			WithHint("use lower-case letters, digits and hyphens, for example botkube-plugins")
 	}
 	return nil
 }
@@ -114,8 +114,8 @@ func checkSubPath(p string) error {
 		return nil
 	}
 	if !pathForm.MatchString(p) || !filepath.IsLocal(p) || path.Clean(p) != p || p == "." {
-		return fault.New(fault.Usage, "--sub-path %.200q is not a path within the volume", p).
-			WithHint("name the directory as it is called there, for example linux-amd64; none at all is an empty one")
+		return fault.New(fault.Usage, "--sub-path %.200q is not a relative path in the volume", p).
+			WithHint("name a directory of the volume, for example linux-amd64; for the volume itself, give --sub-path ''")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func everything(o Options) Options {
 		PluginEgress: agent.PluginEgress{Calls: []agent.Egress{
 			{Destination: "http://mattermost.chat.svc.cluster.local:8065", Purpose: "Mattermost", InCluster: true},
 			{Destination: "https://slack.com and wss://*.slack.com", Purpose: "Slack"},
-			{Destination: "https://hooks.example.com", Purpose: "a webhook"},
+			{Destination: "https://hooks.example.com", Purpose: "webhook"},
 		}},
 	}
 	o.Configured = true
@@ -224,17 +224,17 @@ func TestRefused(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"a mount that is the chart's":     {func(o *Options) { o.Mount = "/tmp" }, "mounts something else at /tmp"},
-		"a mount above the chart's":       {func(o *Options) { o.Mount = "/var/run" }, "mounts something else at /var/run/"},
-		"a mount for a template":          {func(o *Options) { o.Mount = "/{{ .Values }}" }, "does not take as it is"},
-		"a mount with a colon":            {func(o *Options) { o.Mount = "/a: b" }, "does not take as it is"},
-		"a relative mount":                {func(o *Options) { o.Mount = "plugins" }, "does not take as it is"},
-		"several platforms":               {func(o *Options) { o.Platforms = []agent.Platform{amd64, arm64} }, "is for linux/amd64 and linux/arm64, and a volume serves"},
-		"no platform":                     {func(o *Options) { o.Platforms = nil }, "no platform"},
+		"a mount that is the chart's":     {func(o *Options) { o.Mount = "/tmp" }, "mounts another volume at /tmp"},
+		"a mount above the chart's":       {func(o *Options) { o.Mount = "/var/run" }, "mounts another volume at /var/run/"},
+		"a mount for a template":          {func(o *Options) { o.Mount = "/{{ .Values }}" }, "the chart cannot mount the mirror at"},
+		"a mount with a colon":            {func(o *Options) { o.Mount = "/a: b" }, "the chart cannot mount the mirror at"},
+		"a relative mount":                {func(o *Options) { o.Mount = "plugins" }, "the chart cannot mount the mirror at"},
+		"several platforms":               {func(o *Options) { o.Platforms = []agent.Platform{amd64, arm64} }, "is for linux/amd64 and linux/arm64, but a volume can hold"},
+		"no platform":                     {func(o *Options) { o.Platforms = nil }, "not for a platform"},
 		"a claim's name":                  {func(o *Options) { o.Claim.Name = "Plugins" }, "--pvc"},
 		"a claim's name with a quote":     {func(o *Options) { o.Claim.Name = `a"b` }, "--pvc"},
 		"a claim's name that is too long": {func(o *Options) { o.Claim.Name = strings.Repeat("a", 254) }, "--pvc"},
-		"a claim's name, for a Job":       {func(o *Options) { *o = withSeed(*o); o.Claim.Name = strings.Repeat("a", 59) }, "cannot be called"},
+		"a claim's name, for a Job":       {func(o *Options) { *o = withSeed(*o); o.Claim.Name = strings.Repeat("a", 59) }, "not a valid name"},
 		"a sub-path that leads out":       {func(o *Options) { o.Claim.SubPath = "../x" }, "--sub-path"},
 		"an absolute sub-path":            {func(o *Options) { o.Claim.SubPath = "/x" }, "--sub-path"},
 		"a size":                          {func(o *Options) { *o = withSeed(*o); o.Claim.Seed.Storage = "much" }, "--storage-size"},
@@ -242,12 +242,12 @@ func TestRefused(t *testing.T) {
 		"a storage class":                 {func(o *Options) { *o = withSeed(*o); o.Claim.Seed.StorageClass = "a b" }, "--storage-class"},
 		"an access mode":                  {func(o *Options) { *o = withSeed(*o); o.Claim.Seed.AccessMode = "ReadOnlyMany" }, "--access-mode"},
 		"a secret's name":                 {func(o *Options) { o.PullSecrets = []string{"a_b"} }, "--pull-secret"},
-		"a site without address":          {func(o *Options) { *o = withSite(base()); o.Site.BaseURL = "https://m.example"; o.Policy = &Policy{} }, "cannot allow https://m.example by its name"},
-		"a variable for the directory":    {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": "/x"} }, "the variable BOTKUBE_PLUGINS_CACHE__DIR in extraEnv of your values wins over plugins.cacheDir"},
+		"a site without address":          {func(o *Options) { *o = withSite(base()); o.Site.BaseURL = "https://m.example"; o.Policy = &Policy{} }, "cannot allow https://m.example by name"},
+		"a variable for the directory":    {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": "/x"} }, "the variable BOTKUBE_PLUGINS_CACHE__DIR in extraEnv of your values overrides plugins.cacheDir"},
 		"a variable for a repository": {func(o *Options) {
 			o.Environment = map[string]string{"BOTKUBE_PLUGINS_REPOSITORIES_BOTKUBE_URL": "https://x.example"}
-		}, "wins over plugins.repositories.botkube.url"},
-		"a variable for analytics": {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_ANALYTICS_DISABLE": "false"} }, "wins over analytics.disable"},
+		}, "overrides plugins.repositories.botkube.url"},
+		"a variable for analytics": {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_ANALYTICS_DISABLE": "false"} }, "overrides analytics.disable"},
 		"a list that is none":      {func(o *Options) { o.User = map[string]any{"extraVolumes": "x"} }, "extraVolumes"},
 		"a pull secret that is no name": {func(o *Options) {
 			o.User = map[string]any{"image": map[string]any{"pullSecrets": []any{map[string]any{"name": "x"}}}}
@@ -471,7 +471,7 @@ func TestDeniedIsTold(t *testing.T) {
 	o := base()
 	o.Configured, o.User = true, map[string]any{}
 	o.Policy = &Policy{PluginEgress: agent.PluginEgress{Calls: []agent.Egress{{Destination: "https://chat.example", Purpose: "chat"}, {Destination: "http://prometheus.monitoring.svc:9090", InCluster: true}}}}
-	const want = "the agent will not reach chat: https://chat.example: give the addresses"
+	const want = "the agent will not reach chat: https://chat.example: give their addresses"
 	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) || strings.Contains(got, "prometheus") {
 		t.Errorf("the notes are %q", got)
 	}
@@ -489,7 +489,7 @@ func proxied(proxy string, more ...agent.Egress) Options {
 	o.Environment = map[string]string{"HTTPS_PROXY": "http://user:s3cret@" + proxy, "NO_PROXY": ".svc"}
 	o.Policy = &Policy{PluginEgress: agent.PluginEgress{Calls: append(more,
 		agent.Egress{Destination: "https://slack.com and wss://*.slack.com", Purpose: "Slack", Proxy: "HTTPS_PROXY"},
-		agent.Egress{Destination: "http://" + proxy, Purpose: "what goes through a proxy", InCluster: agent.InCluster(proxy)})}}
+		agent.Egress{Destination: "http://" + proxy, Purpose: "requests through a proxy", InCluster: agent.InCluster(proxy)})}}
 	return o
 }
 
@@ -503,11 +503,11 @@ func TestPolicyOfProxy(t *testing.T) {
 		"a Service":   {proxy: "squid.infra.svc:3128", want: "kubernetes.io/metadata.name: infra"},
 		"an address":  {proxy: "192.0.2.7:3128", want: "port: 3128"},
 		"beside it":   {proxy: "127.0.0.1:3128"},
-		"a host name": {proxy: "proxy.example:3128", denied: "what goes through a proxy: http://proxy.example:3128", refused: "cannot allow http://proxy.example:3128 by its name, so the agent could not reach the mirror"},
+		"a host name": {proxy: "proxy.example:3128", denied: "requests through a proxy: http://proxy.example:3128", refused: "cannot allow http://proxy.example:3128 by name"},
 	} {
 		o := proxied(test.proxy)
 		notes := strings.Join(o.Notes(), "\n")
-		if strings.Contains(notes, "NetworkPolicy denies") != (test.denied != "") || !strings.Contains(notes, test.denied) || strings.Contains(notes, "Slack") {
+		if strings.Contains(notes, "NetworkPolicy cannot allow host names") != (test.denied != "") || !strings.Contains(notes, test.denied) || strings.Contains(notes, "Slack") {
 			t.Errorf("%s: the notes are %q", name, notes)
 		}
 		if err := o.Check(); test.refused != "" {
@@ -522,8 +522,8 @@ func TestPolicyOfProxy(t *testing.T) {
 		}
 	}
 	// What is not asked for through the proxy needs an address as before.
-	o := proxied("squid.infra.svc:3128", agent.Egress{Destination: "https://direct.example", Purpose: "a webhook"})
-	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "will not reach a webhook: https://direct.example: give") {
+	o := proxied("squid.infra.svc:3128", agent.Egress{Destination: "https://direct.example", Purpose: "webhook"})
+	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "will not reach webhook: https://direct.example: give") {
 		t.Errorf("the notes are %q", notes)
 	}
 }
@@ -536,7 +536,7 @@ func TestProxyFromSecret(t *testing.T) {
 	o.User = map[string]any{"extraEnv": []any{
 		map[string]any{"name": "https_proxy", "valueFrom": from}, map[string]any{"name": "OTHER", "valueFrom": from}, map[string]any{"name": "HTTP_PROXY", "value": "http://proxy.svc"}, "odd",
 	}}
-	const want = "the NetworkPolicy denies the proxies that https_proxy in extraEnv of your values name"
+	const want = "the NetworkPolicy blocks the proxies in https_proxy (extraEnv)"
 	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) {
 		t.Errorf("the notes are %q", got)
 	}
@@ -568,7 +568,7 @@ func TestPolicyOfPlugins(t *testing.T) {
 	if text := string(render(t, Values, o)); !strings.Contains(text, want) {
 		t.Error(text)
 	}
-	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "unless --allow has it: demo/hello") || strings.Contains(notes, "will not reach") {
+	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "unless --allow names them: demo/hello") || strings.Contains(notes, "will not reach") {
 		t.Errorf("the notes are %q", notes)
 	}
 }

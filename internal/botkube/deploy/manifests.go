@@ -25,18 +25,18 @@ func Manifests(o Options) (*Rendering, error) {
 	var all []document
 	if o.seeded() != nil {
 		all = append(all,
-			document{[]string{"the volume of the agent's cache directory"}, o.claim(false)},
-			document{[]string{"fills it; delete the last one before you apply another"}, o.job(false)})
+			document{[]string{"volume for the agent's cache directory"}, o.claim(false)},
+			document{[]string{"fills the volume; delete the previous Job before you apply a new one"}, o.job(false)})
 	}
 	if o.Policy != nil {
-		all = append(all, document{[]string{"what the agent may call"}, o.policy()})
+		all = append(all, document{[]string{"what the agent may connect to"}, o.policy()})
 	}
 	config, err := o.config()
 	if err != nil {
 		return nil, err
 	}
 	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: config}
-	all = append(all, document{[]string{"a file that the agent reads over its configuration"},
+	all = append(all, document{[]string{"settings that override the agent's configuration"},
 		newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).set("data", newObject().set(configFile, content))})
 	all[0].comment = slices.Concat(o.manifestsHeader(), all[0].comment)
 	return &Rendering{all}, nil
@@ -44,13 +44,13 @@ func Manifests(o Options) (*Rendering, error) {
 
 func (o *Options) manifestsHeader() []string {
 	lines := []string{
-		"What an agent needs that is not installed by Helm, to start from " + o.Target + " without a call to the outside:",
+		"Objects for an agent that is not installed by Helm, to start offline from " + o.Target + ":",
 		"  kubectl apply --namespace NAMESPACE --filename THIS",
 	}
 	if o.seeded() != nil {
 		lines = append(lines, "  kubectl wait --namespace NAMESPACE --for condition=complete job/"+jobName(o.Claim)+" --timeout 30m")
 	}
-	lines = append(lines, "Then change its Deployment: the same command with --format patch says how.", "Helm users: leave out --format.")
+	lines = append(lines, "Then patch its Deployment: --format patch prints the patch.", "With Helm, leave out --format.")
 	for _, n := range o.Notes() {
 		lines = append(lines, "NOTE: "+n)
 	}
@@ -68,7 +68,7 @@ func Patch(o Options) (*Rendering, error) {
 		return nil, err
 	}
 	return &Rendering{[]document{{[]string{
-		"What changes in the agent's Deployment, once it can find what --format manifests prints:",
+		"Patch for the agent's Deployment; first apply the objects that --format manifests prints:",
 		"  kubectl patch deployment botkube --namespace NAMESPACE --patch-file THIS",
 	}, o.patch(config)}}}, nil
 }
@@ -102,11 +102,11 @@ func (o *Options) patch(config string) object {
 	}
 	container := newObject().set("name", "botkube")
 	if a := o.AgentImage; a != nil {
-		container.set("image", a.reference(), "where push put the agent's image")
+		container.set("image", a.reference(), "the image that push published")
 	}
 	container.
 		set("env", list(newObject().set("name", "BOTKUBE_CONFIG_PATHS").
-			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's, with that of the ConfigMap; if yours differ, add it to yours"))).
+			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's files, and the file of the ConfigMap; if you use other files, add the last one to them"))).
 		set("volumeMounts", mounts)
 	pod := newObject()
 	o.setNodes(pod)
@@ -123,9 +123,9 @@ func (o *Options) patch(config string) object {
 	pod.set("containers", containers).set("volumes", volumes)
 	template := newObject().
 		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest, annotationConfig, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(config)))),
-			"it starts anew when another mirror, or another configuration, takes the place of this one")).
+			"restarts the agent when the mirror or the configuration changes")).
 		set("spec", pod)
 	return newObject().set("apiVersion", "apps/v1").set("kind", "Deployment").
-		set("metadata", newObject().set("name", "botkube", "yours, if it is called otherwise")).
+		set("metadata", newObject().set("name", "botkube", "replace it with your name, if that differs")).
 		set("spec", newObject().set("template", template))
 }

@@ -43,8 +43,8 @@ func ParseNetwork(s string) (Network, error) {
 	prefix, ok := parsePrefix(host)
 	port, err := strconv.ParseUint(strings.TrimPrefix(s[i:], ":"), 10, 16)
 	if !ok || err != nil || port == 0 || prefix.Addr().Is6() != bracketed {
-		return Network{}, fault.New(fault.Usage, "%.80q is no network", s).
-			WithHint("write ADDRESS, ADDRESS/BITS, or one of them with :PORT behind it, for example 10.0.0.0/8:6443, or [fd00::/8]:6443")
+		return Network{}, fault.New(fault.Usage, "%.80q is not a network", s).
+			WithHint("write ADDRESS or ADDRESS/BITS, and :PORT if needed, for example 10.0.0.0/8:6443 or [fd00::/8]:6443")
 	}
 	return Network{prefix, int(port)}, nil
 }
@@ -78,7 +78,7 @@ func (o *Options) checkPolicy() error {
 	if _, ok := ruleFor(agent.Egress{Destination: to}); ok {
 		return nil
 	}
-	return fault.New(fault.Usage, "a NetworkPolicy cannot allow %s by its name, so the agent could not reach the mirror", to).
+	return fault.New(fault.Usage, "the NetworkPolicy would block the mirror: it cannot allow %s by name", to).
 		WithHint("give its address: --allow ADDRESS:PORT")
 }
 
@@ -91,15 +91,15 @@ func (o *Options) policy() object {
 	for _, n := range o.Policy.Allow {
 		rules = append(rules, commented(networkRule(n), "by --allow"))
 	}
-	comment := []string{"what is not here is denied"}
+	comment := []string{"everything else is denied"}
 	if len(unnamed) > 0 {
-		comment = append(comment, "A NetworkPolicy knows no names. These are allowed only if --allow has their addresses, or a gateway's:")
+		comment = append(comment, "A NetworkPolicy cannot allow host names. To allow these, give their addresses, or a gateway's, with --allow:")
 	}
 	for _, name := range unnamed {
 		comment = append(comment, "  "+name)
 	}
 	spec := newObject().
-		set("podSelector", agentPods(), "the agent's pods, and no other").
+		set("podSelector", agentPods(), "only the agent's pods").
 		set("policyTypes", []string{"Egress"}).
 		set("egress", list(rules...), comment...)
 	return newObject().set("apiVersion", "networking.k8s.io/v1").set("kind", "NetworkPolicy").set("metadata", metadata(policyName)).set("spec", spec)
@@ -172,7 +172,7 @@ func (p *Policy) apiRules() []any {
 		if n.Port != 0 {
 			at = []any{port("TCP", n.Port)}
 		}
-		rules = append(rules, commented(rule(list(ipBlock(n.Prefix.String())), at...), "the API server, by --api-server"))
+		rules = append(rules, commented(rule(list(ipBlock(n.Prefix.String())), at...), "the API server (--api-server)"))
 	}
 	if len(rules) > 0 {
 		return rules
@@ -181,7 +181,7 @@ func (p *Policy) apiRules() []any {
 		to = append(to, ipBlock(r))
 	}
 	return []any{commented(rule(list(to...), ports...),
-		"the API server, which has no label to select it by: private addresses, never the internet. Narrow it with",
+		"the API server: all private addresses, as no label selects it. To narrow this, use",
 		"--api-server ADDRESS:PORT, from kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes")}
 }
 

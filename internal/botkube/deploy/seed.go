@@ -45,9 +45,9 @@ func (o *Options) claim(hook bool) object {
 	if hook {
 		meta.set("annotations", newObject().
 			set("helm.sh/hook", `{{ if not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "`+o.Claim.Name+`") }}pre-install,pre-upgrade{{ end }}`,
-				"before the Job; only if it is not there yet: nothing replaces or deletes a volume in use").
+				"created before the Job, and only if it does not exist: a volume in use is never replaced").
 			set("helm.sh/hook-weight", "-10").
-			set("helm.sh/hook-delete-policy", "hook-failed", "the default would delete it first").
+			set("helm.sh/hook-delete-policy", "hook-failed", "the default policy would delete the claim first").
 			set("helm.sh/resource-policy", "keep"))
 	}
 	spec := newObject().
@@ -62,14 +62,14 @@ func (o *Options) job(hook bool) object {
 	meta := metadata(jobName(o.Claim))
 	if hook {
 		meta.set("annotations", newObject().
-			set("helm.sh/hook", "pre-install,pre-upgrade", "helm waits until the volume is filled, and starts the agent then (--timeout, 5m unless given)").
+			set("helm.sh/hook", "pre-install,pre-upgrade", "helm fills the volume before it starts the agent, and waits for at most --timeout (5m by default)").
 			set("helm.sh/hook-weight", "-5").
-			set("helm.sh/hook-delete-policy", "before-hook-creation", "a Job cannot be changed: the one of the last upgrade makes room"))
+			set("helm.sh/hook-delete-policy", "before-hook-creation", "a Job cannot be changed: the previous one is deleted first"))
 	}
 	spec := newObject().
 		set("backoffLimit", 3).
 		set("activeDeadlineSeconds", seedSeconds).
-		set("ttlSecondsAfterFinished", keptSeconds, "its log can be read for a day").
+		set("ttlSecondsAfterFinished", keptSeconds, "keeps the log for a day").
 		set("template", newObject().
 			set("metadata", newObject().set("labels", labels("app.kubernetes.io/name", jobName(o.Claim), "app.kubernetes.io/managed-by", managedBy))).
 			set("spec", o.seedPod()))
@@ -79,20 +79,20 @@ func (o *Options) job(hook bool) object {
 // seedPod satisfies the Pod Security Standard "restricted".
 func (o *Options) seedPod() object {
 	pod := newObject().
-		set("restartPolicy", "Never", "a pod that failed stays, with its log").
-		set("automountServiceAccountToken", false, "it asks Kubernetes for nothing").
+		set("restartPolicy", "Never", "keeps failed pods and their logs").
+		set("automountServiceAccountToken", false, "the Job does not use the Kubernetes API").
 		set("enableServiceLinks", false).
 		set("securityContext", newObject().
 			set("runAsNonRoot", true).
-			set("runAsUser", agent.User, "the agent's user: it can read what this one writes").
+			set("runAsUser", agent.User, "the user of the agent, so that the agent can read the files").
 			set("runAsGroup", agent.Group).
-			set("fsGroup", agent.Group, "has the volume belong to this group, if its driver can").
+			set("fsGroup", agent.Group, "gives the volume to this group, if its driver supports that").
 			set("fsGroupChangePolicy", "OnRootMismatch").
 			set("seccompProfile", labels("type", "RuntimeDefault")))
-	pod.set("nodeSelector", o.seedNodes(), "the image's files for this platform are copied")
-	pod.set("affinity", beside(), "a volume that one node can attach is attached where the agent runs")
+	pod.set("nodeSelector", o.seedNodes(), "copies the image's files for this platform")
+	pod.set("affinity", beside(), "runs on the agent's node, as only one node can attach the volume")
 	tolerations := o.userList("tolerations")
-	pod.setUnless(len(tolerations) == 0, "tolerations", tolerations, "those of your values, so that it can go where the agent goes")
+	pod.setUnless(len(tolerations) == 0, "tolerations", tolerations, "from your values, so that the Job can run where the agent runs")
 	if secrets := o.pullSecrets(); len(secrets.Content) > 0 {
 		pod.set("imagePullSecrets", named(secrets.Content))
 	}
@@ -128,10 +128,10 @@ func (o *Options) seedContainer() object {
 	mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath)
 	return newObject().
 		set("name", "seed").
-		set("image", o.Claim.Seed.Image, "its entry point is botkube-mirror").
+		set("image", o.Claim.Seed.Image, "the image's entry point is botkube-mirror").
 		set("imagePullPolicy", "IfNotPresent").
 		set("args", []string{"unpack", o.Mount, "--output", seedVolume, "--mount", o.Mount, "--lock-digest", o.Claim.Seed.LockDigest, "--no-progress"},
-			"an image with another mirror in it, such as one that the node had before a tag was moved, is an error").
+			"fails if the image has another mirror, for example an old image of a moved tag").
 		set("securityContext", newObject().
 			set("allowPrivilegeEscalation", false).
 			set("readOnlyRootFilesystem", true).

@@ -34,7 +34,7 @@ func (o *Options) withYours(comment ...string) []string {
 	if o.User == nil {
 		return comment
 	}
-	return append(comment, "with those of your values, whose place a list takes")
+	return append(comment, "includes the entries of your values, as this list replaces theirs")
 }
 
 // carry returns the user's list with items behind it. A user's item with the same identity,
@@ -96,16 +96,16 @@ func (o *Options) checkUser() error {
 		switch v := o.userValue(strings.Split(key, ".")...).(type) {
 		case nil, []any:
 		default:
-			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, manifest.KindOf(v))
+			return fault.New(fault.Usage, "%s in your values must be a list, not %s", key, manifest.KindOf(v))
 		}
 	}
 	if helmvalues.IsTrue(o.userValue("config", "provider", "identifier")) {
-		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
-			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
+		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent gets its configuration from Botkube Cloud and ignores Helm values").
+			WithHint("for an agent that starts offline, leave config.provider empty and put the configuration into your values")
 	}
 	for _, n := range o.pullSecrets().Content {
 		if n.Kind != yaml.ScalarNode {
-			return fault.New(fault.Usage, "your values have something else than names in image.pullSecrets, which the chart cannot take").
+			return fault.New(fault.Usage, "image.pullSecrets in your values must be a list of names").
 				WithHint("write names: pullSecrets: [regcred]")
 		}
 	}
@@ -157,8 +157,8 @@ func (o *Options) checkMounts() error {
 			continue
 		}
 		if taken := path.Clean(at.Value); taken == o.Mount || strings.HasPrefix(taken, o.Mount+"/") {
-			return fault.New(fault.Usage, "your values mount the volume %.80q at %.200q, where the agent is to see the mirror", name.Value, at.Value).
-				WithHint("%s", fmt.Sprintf("mount it elsewhere, or write the mirror for another path than %s: --mount PATH", o.Mount))
+			return fault.New(fault.Usage, "your values mount the volume %.80q at %.200q, where the mirror must be", name.Value, at.Value).
+				WithHint("%s", fmt.Sprintf("mount that volume elsewhere, or write the mirror for another path than %s: --mount PATH", o.Mount))
 		}
 	}
 	return nil
@@ -176,8 +176,8 @@ func (o *Options) checkEnvironment() error {
 	for _, name := range slices.Sorted(maps.Keys(o.Environment)) {
 		key, _ := agent.EnvironmentKey(name)
 		if want, set := ours[key]; set && o.Environment[name] != want {
-			return fault.New(fault.Usage, "the variable %s in extraEnv of your values wins over %s, which the agent needs to be another", name, key).
-				WithHint("take it out of extraEnv")
+			return fault.New(fault.Usage, "the variable %s in extraEnv of your values overrides %s with a wrong value", name, key).
+				WithHint("remove the variable from extraEnv")
 		}
 	}
 	return nil

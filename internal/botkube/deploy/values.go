@@ -53,7 +53,7 @@ func Values(o Options) (*Rendering, error) {
 	o.setImages(v)
 	o.setObjects(v)
 	v.set("extraAnnotations", labels(annotationLock, o.LockDigest),
-		"of the pod: it starts anew when another mirror takes the place of this one")
+		"restarts the agent's pod when the mirror changes")
 	return &Rendering{[]document{{o.header(), v}}}, nil
 }
 
@@ -63,12 +63,12 @@ func (o *Options) header() []string {
 		of += " " + o.BotkubeVersion
 	}
 	lines := []string{
-		fmt.Sprintf("Helm values with which %s starts from %s, without a call to the outside.", of, o.Target),
+		fmt.Sprintf("Helm values with which %s starts offline from %s.", of, o.Target),
 		"Give them after your own: helm upgrade --install botkube CHART --values yours.yaml --values THIS",
 	}
 	if lists := o.lists(); o.User == nil && len(lists) > 0 {
-		lines = append(lines, "Lists take the place of yours. If you set "+strings.Join(lists, ", ")+", have them",
-			"carried over: botkube-mirror values … --values yours.yaml")
+		lines = append(lines, "Lists replace yours. If you set "+strings.Join(lists, ", ")+",",
+			"keep your entries: botkube-mirror values … --values yours.yaml")
 	}
 	for _, n := range o.Notes() {
 		lines = append(lines, "NOTE: "+n)
@@ -80,66 +80,66 @@ func (o *Options) header() []string {
 func (o *Options) Notes() []string {
 	notes := slices.Clone(o.Read)
 	if o.Site != nil && o.Site.Written != "" {
-		notes = append(notes, "the indexes of the site name files at "+o.Site.Written+": serve them by botkube-mirror serve --base-url, or write the site anew")
+		notes = append(notes, "the indexes of the site name "+o.Site.Written+": serve the site with botkube-mirror serve --base-url, or write it again")
 	}
 	if o.Site != nil {
 		if variable := agent.ProxyVariable(o.Environment, o.Site.BaseURL); variable != "" {
-			notes = append(notes, "the agent would ask for the mirror through the proxy that "+variable+" in extraEnv of your values names; with the mirror's host in NO_PROXY, it asks directly")
+			notes = append(notes, "the agent would reach the mirror through the proxy in "+variable+" (extraEnv): to connect directly, add the mirror's host to NO_PROXY")
 		}
 	}
 	if image := o.byTag(); image != "" {
-		notes = append(notes, image+" is named by a tag, and a node that has pulled it does not notice when the tag is moved to another mirror: name the digest, too, which push printed: "+image+"@sha256:…")
+		notes = append(notes, image+" has no digest: nodes that have the image do not notice if its tag moves to another mirror. Add the digest that push printed: "+image+"@sha256:…")
 	}
 	if len(o.Missing) > 0 {
-		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
+		notes = append(notes, "the agent will not start: your values enable plugins that are not mirrored: "+strings.Join(o.Missing, ", "))
 	}
 	if len(o.Cloned) > 0 {
-		notes = append(notes, "your values have exec download templates that are not mirrored, and without which its commands fail: "+strings.Join(o.Cloned, ", "))
+		notes = append(notes, "commands of exec will fail: these templates of your values are not mirrored: "+strings.Join(o.Cloned, ", "))
 	}
 	if o.Site != nil && o.Site.Unasked {
-		notes = append(notes, "exec clones its templates from GitHub unless its configuration names those of the site, which takes --values with your own")
+		notes = append(notes, "exec would clone its templates from GitHub: to use those of the site, give your own values with --values")
 	}
 	if o.Policy != nil && !o.Configured {
-		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow, nor what plugins call")
+		notes = append(notes, "give your own values with --values, so that the NetworkPolicy allows your chat platform and what plugins connect to")
 	}
 	byName := o.Policy != nil && len(o.Policy.Allow) == 0 // --allow may have the addresses of these proxies
 	if hidden := o.hiddenProxies(); byName && len(hidden) > 0 {
-		notes = append(notes, "the NetworkPolicy denies the proxies that "+strings.Join(hidden, " and ")+" in extraEnv of your values name, for their values are elsewhere: give the addresses with --allow")
+		notes = append(notes, "the NetworkPolicy blocks the proxies in "+strings.Join(hidden, " and ")+" (extraEnv), as your values do not have their addresses: give these with --allow")
 	}
 	if o.Policy != nil && len(o.Policy.Unknown) > 0 {
-		notes = append(notes, "whom plugins call that are not Botkube's own is not known, and the NetworkPolicy denies it unless --allow has it: "+strings.Join(o.Policy.Unknown, ", "))
+		notes = append(notes, "the connections of plugins that are not Botkube's own are unknown, and the NetworkPolicy blocks them unless --allow names them: "+strings.Join(o.Policy.Unknown, ", "))
 	}
 	if byName {
 		if _, denied := o.destinationRules(); len(denied) > 0 {
-			notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")
+			notes = append(notes, "the NetworkPolicy cannot allow host names, so the agent will not reach "+strings.Join(denied, ", ")+": give their addresses, or a gateway's, with --allow")
 		}
 	}
 	return notes
 }
 
 func (o *Options) setPlugins(v object) {
-	where := []string{"where the volume below is mounted; the chart has something else at /tmp already"}
+	where := []string{"the mount path of the volume below; the chart uses /tmp for another volume"}
 	if o.Site != nil {
-		where = []string{"downloads go to the chart's own emptyDir: nothing else in the pod can be written to"}
+		where = []string{"the chart's emptyDir, the only directory that the agent can write to"}
 	}
 	repositories := newObject()
 	for _, r := range o.Repositories {
 		entry := newObject().set("url", r.URL)
-		entry.setUnless(!o.mayHaveHeaders(r.Name), "headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
+		entry.setUnless(!o.mayHaveHeaders(r.Name), "headers", nil, "removes your headers, which are for the upstream server")
 		repositories.set(r.Name, entry)
 	}
 	for i, name := range o.Absent {
 		var why []string
 		if i == 0 {
-			why = []string{"not mirrored: so the agent refuses a plugin of it at once, rather than try to reach the internet"}
+			why = []string{"not mirrored: the agent refuses its plugins at once, instead of trying to reach the internet"}
 		}
 		repositories.set(name, nil, why...)
 	}
-	urls := []string{"indexes come from the volume; an agent that does not find one there asks a host that cannot exist"}
+	urls := []string{"the agent reads the indexes from the volume; these hosts cannot exist, so nothing is ever downloaded"}
 	if o.Site != nil {
-		urls = []string{"the mirror's own indexes, which name nothing but files of the mirror"}
+		urls = []string{"the mirror's indexes, which name files of the mirror only"}
 		if strings.HasPrefix(o.Site.BaseURL, "https:") {
-			urls = append(urls, "If only your own authority vouches for it, give that to the agent: ssl.enabled, and ssl.existingSecretName")
+			urls = append(urls, "If its certificate is from your own authority, set ssl.enabled and ssl.existingSecretName")
 		}
 	}
 	v.set("plugins", newObject().set("cacheDir", o.cacheDir(), where...).set("repositories", repositories, urls...))
@@ -176,23 +176,23 @@ func (o *Options) setTemplates(v object) {
 
 // setQuiet stops calls that have nothing to do with plugins.
 func (o *Options) setQuiet(v object) {
-	v.set("analytics", newObject().set("disable", true, "no report to api.segment.io"))
-	v.set("settings", newObject().set("upgradeNotifier", false, "no question to api.github.com whether there is a newer release"))
+	v.set("analytics", newObject().set("disable", true, "no connection to api.segment.io"))
+	v.set("settings", newObject().set("upgradeNotifier", false, "no connection to api.github.com"))
 	o.setWatcher(v)
 	v.set("config", newObject().set("provider", newObject().
-		set("endpoint", "", "of Botkube Cloud: without an identifier it is not asked; empty, it is not named either")))
+		set("endpoint", "", "no connection to Botkube Cloud")))
 }
 
 // setWatcher leaves out the second container, unless its image is mirrored.
 func (o *Options) setWatcher(v object) {
 	if o.withoutWatcher() {
-		v.set("configWatcher", newObject().set("enabled", false), "no second container, whose image nodes would pull from ghcr.io: after a change of the", "configuration by a command, start the agent anew yourself")
+		v.set("configWatcher", newObject().set("enabled", false), "no second container, so nodes need no image of ghcr.io for it: if a command changes the", "configuration, restart the agent yourself")
 	}
 }
 
 func (o *Options) setNodes(v object) {
 	if p, one := o.platform(); one {
-		v.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
+		v.set("nodeSelector", nodeSelector(p), "the mirror has this platform only")
 	}
 }
 
@@ -204,15 +204,15 @@ func nodeSelector(p agent.Platform) object {
 func (o *Options) setImages(v object) {
 	image := newObject()
 	if a := o.AgentImage; a != nil {
-		image.setImage(a, "where push put the agent's image")
+		image.setImage(a, "the image that push published")
 	}
 	if w := o.WatcherImage; o.Watcher && w != nil {
 		beside := newObject()
-		beside.setImage(w, "where push put the image of the second container")
+		beside.setImage(w, "the image that push published, for the second container")
 		v.set("configWatcher", newObject().set("image", beside))
 	}
 	if len(o.PullSecrets) > 0 {
-		image.set("pullSecrets", o.pullSecrets(), o.withYours("with which the kubelet pulls the agent's image, and mounts images")...)
+		image.set("pullSecrets", o.pullSecrets(), o.withYours("the kubelet uses these to pull the agent's image and mounted images")...)
 	}
 	if len(image.node.Content) > 0 {
 		v.set("image", image)
@@ -253,13 +253,13 @@ func (o *Options) volume() (volume, mount object) {
 		// The volume is not attached read-only: the Job that fills it may be on the same node,
 		// and not every driver can do both at once.
 		volume.set("persistentVolumeClaim", labels("claimName", o.Claim.Name))
-		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for the platform of the nodes")
+		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for this platform")
 	case o.Image != nil:
 		volume.set("image", newObject().set("reference", o.Image.Reference).set("pullPolicy", "IfNotPresent"),
-			"needs Kubernetes 1.35, where image volumes are on by default (1.36: stable), and a runtime that has them.",
-			"1.33 and 1.34 have them behind the feature gate ImageVolume of the API server and the kubelet.")
-		mount.setUnless(o.Image.Path == "", "subPath", o.Image.Path, "where the image has it")
+			"needs Kubernetes 1.35 or later, and a container runtime with image volumes.",
+			"In 1.33 and 1.34, turn on the feature gate ImageVolume of the API server and the kubelet.")
+		mount.setUnless(o.Image.Path == "", "subPath", o.Image.Path, "the path in the image")
 	}
-	mount.set("readOnly", true, "the agent changes nothing when everything is there")
+	mount.set("readOnly", true, "the agent only reads the files")
 	return volume, mount
 }

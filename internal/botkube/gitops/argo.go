@@ -42,8 +42,8 @@ func describeArgo(o *manifest.Object) ([]*described, error) {
 		sources = []manifest.Field{one}
 	}
 	if dry := spec.At("sourceHydrator"); dry.Exists() {
-		return nil, fault.New(fault.Usage, "%w", dry.Errorf("what the hydrator writes is in a repository, and is not given")).
-			WithHint("give the objects that it writes there")
+		return nil, fault.New(fault.Usage, "%w", dry.Errorf("the hydrator writes the objects to a repository, and they are not given")).
+			WithHint("give the objects that it writes to the repository")
 	}
 	refs := map[string]bool{}
 	for _, s := range sources {
@@ -102,7 +102,7 @@ func (s *argoSource) values(g *input) (map[string]any, error) {
 			return nil, err
 		}
 		// reposerver/repository/repository.go, mergeSourceParameters
-		g.note("%s takes its chart from git, where .argocd-source.yaml and .argocd-source-%s.yaml in the chart's directory win over what it says; they are not read: if there is one, give what argocd app manifests %s prints", s.app, s.name, s.name)
+		g.note("%s takes its chart from git: .argocd-source.yaml and .argocd-source-%s.yaml in the chart's directory would override it, but are not read. If there is one, give what argocd app manifests %s prints", s.app, s.name, s.name)
 	}
 	for _, f := range helm.At("valueFiles").Items() {
 		more, err := s.valuesFile(f, helm, g)
@@ -127,28 +127,28 @@ func (s *argoSource) values(g *input) (map[string]any, error) {
 func (s *argoSource) check(helm manifest.Field) error {
 	for _, other := range []string{"plugin", "kustomize", "directory"} {
 		if f := s.At(other); f.Exists() {
-			return fault.New(fault.Usage, "%w", f.Errorf("its objects are not made by Helm alone, and what comes of it is not given")).
-				WithHint("give what is rendered of it: argocd app manifests %s > rendered.yaml, and --values rendered.yaml in the place of this document", s.name)
+			return fault.New(fault.Usage, "%w", f.Errorf("not only Helm makes its objects")).
+				WithHint("give the rendered objects instead of this document: argocd app manifests %s > rendered.yaml, then --values rendered.yaml", s.name)
 		}
 	}
 	if !s.generated {
 		return nil
 	}
 	if f := overridden(s.app.At("spec", "generators")); f.Exists() {
-		return fault.New(fault.Usage, "%w", f.Errorf("a generator has a template of its own, which is laid over the other")).
+		return fault.New(fault.Usage, "%w", f.Errorf("a generator has another template, which is merged into this one")).
 			WithHint(giveGenerated)
 	}
 	patch := s.app.At("spec", "templatePatch")
 	for _, f := range []manifest.Field{helm, s.At("path"), patch} {
 		if f.Exists() && (strings.Contains(fmt.Sprint(f.Value()), "{{") || f.Path() == patch.Path()) {
-			return fault.New(fault.Usage, "%w", f.Errorf("a generator fills it in, with what is not given")).
+			return fault.New(fault.Usage, "%w", f.Errorf("a generator fills it in, and its data is not given")).
 				WithHint(giveGenerated)
 		}
 	}
 	return nil
 }
 
-const giveGenerated = "give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
+const giveGenerated = "give one of the generated Applications: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
 
 // overridden returns the first source that a generator's own template has. A cluster adds empty
 // templates to generators, so a template without a source does not count.
@@ -189,7 +189,7 @@ func (s *argoSource) place(f manifest.Field, g *input) (place, error) {
 		at.path = path.Join(s.At("path").Text(), at.path)
 	}
 	if strings.ContainsAny(at.path, "*?[") {
-		return at, f.Errorf("which files it stands for cannot be told from here: name them one by one")
+		return at, f.Errorf("it is a pattern: name the files one by one")
 	}
 	return at, nil
 }
@@ -202,7 +202,7 @@ func (s *argoSource) valuesFile(f, helm manifest.Field, g *input) (map[string]an
 	values, err := g.values(f, at)
 	if fault.HintOf(err) != "" && helm.At("ignoreMissingValueFiles").True() {
 		return nil, fault.New(fault.Usage, "%w", err).
-			WithHint("%s\nif there is no such file (ignoreMissingValueFiles), give an empty one that is called so", fault.HintOf(err))
+			WithHint("%s\nif the file does not exist (ignoreMissingValueFiles), give an empty file of that name", fault.HintOf(err))
 	}
 	return values, err
 }
@@ -266,7 +266,7 @@ func (s *argoSource) filled(text string, g *input) string {
 	return os.Expand(text, func(name string) string {
 		value, is := known[name]
 		if !is {
-			g.note("%s uses the variable %.80q, which is taken to be empty", s.app, name)
+			g.note("%s uses the variable %.80q, which is unknown here and read as empty", s.app, name)
 		}
 		return value
 	})

@@ -29,7 +29,7 @@ func describeFlux(o *manifest.Object, g *input) ([]*described, error) {
 		}
 		switch {
 		case source == nil:
-			d.said = fmt.Sprintf("that of %s %s, which is not given", ref.At("kind").Text(), ref.At("name").Text())
+			d.said = fmt.Sprintf("that of %s %s (not given)", ref.At("kind").Text(), ref.At("name").Text())
 		case source.Kind == "OCIRepository":
 			// OCIRepositoryRef (fluxcd/source-controller, api/v1)
 			ref := source.At("spec", "ref")
@@ -59,7 +59,7 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]
 	}
 	own := o.At("spec", "values").Mapping()
 	if o.At("spec", "postRenderers").Exists() {
-		g.note("%s has postRenderers, which change what is rendered and are not read: to be sure, give what Flux applied (kubectl get configmap,secret,deployment -o yaml)", o)
+		g.note("%s has postRenderers, which are not read but change the objects: to be sure, give what Flux applied (kubectl get configmap,secret,deployment -o yaml)", o)
 	}
 	result := map[string]any{}
 	for _, ref := range o.At("spec", "valuesFrom").Items() {
@@ -86,7 +86,7 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]
 	}
 	merged := helmvalues.Merge(under, helmvalues.Merge(result, own))
 	if strings.Contains(fmt.Sprint(merged), "${") {
-		g.note("%s has ${…} in its values, which Flux may fill in (postBuild): to be sure, give what flux build kustomization prints", o)
+		g.note("Flux may replace ${…} in the values of %s (postBuild): to be sure, give what flux build kustomization prints", o)
 	}
 	return merged, nil
 }
@@ -102,8 +102,8 @@ func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	}
 	if !inFiles {
 		if len(names) > 0 {
-			return nil, fault.New(fault.Usage, "%w", names[0].Errorf("it takes the place of the chart's own values, and is in the chart")).
-				WithHint("give what Flux renders of it in the place of this document: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml")
+			return nil, fault.New(fault.Usage, "%w", names[0].Errorf("the file replaces the chart's default values, and is inside the chart")).
+				WithHint("give the objects that Flux applied instead of this document: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml")
 		}
 		return nil, nil
 	}
@@ -126,8 +126,8 @@ func ownValues(at manifest.Field, g *input) (map[string]any, error) {
 	own := path.Join(at.Text(), "values.yaml")
 	values, err := g.values(at, place{path: own})
 	if fault.HintOf(err) != "" {
-		return nil, fault.New(fault.Usage, "%w", at.Errorf("the chart lies in a repository, and its own values, %.200q, are not given", own)).
-			WithHint("give that file too: --values %s; or give what is rendered of it in the place of this document: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml", strings.Join(parts(own), "/"))
+		return nil, fault.New(fault.Usage, "%w", at.Errorf("the chart is in a repository, and its default values %.200q are not given", own)).
+			WithHint("give that file too: --values %s\nor give the applied objects instead of this document: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml", strings.Join(parts(own), "/"))
 	}
 	return values, err
 }
@@ -137,7 +137,7 @@ func referenced(o *manifest.Object, ref manifest.Field, g *input) (text string, 
 	kind, name := ref.At("kind").Text(), ref.At("name").Text()
 	key := cmp.Or(ref.At("valuesKey").Text(), "values.yaml")
 	if kind != "ConfigMap" && kind != "Secret" {
-		return "", false, ref.Errorf("Flux takes values from a ConfigMap or a Secret, and this is the kind %.80q", kind)
+		return "", false, ref.Errorf("Flux takes values from a ConfigMap or a Secret, not from a %.80q", kind)
 	}
 	source, err := g.object(kind, o.Namespace, name)
 	if err != nil {
@@ -153,18 +153,18 @@ func referenced(o *manifest.Object, ref manifest.Field, g *input) (text string, 
 	i := slices.IndexFunc(entries, func(e manifest.Entry) bool { return e.Key == key })
 	switch {
 	case i >= 0 && entries[i].Binary:
-		return "", false, ref.Errorf("%s has %.200q as binaryData, where Flux does not look: have it as data", source, key)
+		return "", false, ref.Errorf("%s has %.200q in binaryData, which Flux does not read: move it to data", source, key)
 	case i >= 0:
 		return entries[i].Text, true, entries[i].Err
 	case ref.At("optional").True():
 		return "", false, nil
 	}
-	return "", false, ref.Errorf("%s in %s has nothing that is called %.200q (valuesKey)", source, source.File, key)
+	return "", false, ref.Errorf("%s in %s has no key %.200q (valuesKey)", source, source.File, key)
 }
 
 func (g *input) missing(o *manifest.Object, ref manifest.Field, kind, name string) error {
 	if ref.At("optional").True() {
-		g.note("%s, %s: the %s %.200q is optional, and is taken not to exist, because it is not given", o, ref.Path(), kind, name)
+		g.note("%s, %s: the optional %s %.200q is not given, and is read as missing", o, ref.Path(), kind, name)
 		return nil
 	}
 	namespace := ""
@@ -172,7 +172,7 @@ func (g *input) missing(o *manifest.Object, ref manifest.Field, kind, name strin
 		namespace = " -n " + o.Namespace
 	}
 	return fault.New(fault.Usage, "%w", ref.Errorf("the %s %.200q is not given", kind, name)).
-		WithHint("give it too: kubectl get %s %s%s -o yaml > values-from.yaml, and --values values-from.yaml\nif kustomize makes it: kustomize build DIR > built.yaml, and --values built.yaml in the place of this document", strings.ToLower(kind), name, namespace)
+		WithHint("give it too: kubectl get %s %s%s -o yaml > values-from.yaml, then --values values-from.yaml\nif kustomize generates it: kustomize build DIR > built.yaml, then --values built.yaml instead of this document", strings.ToLower(kind), name, namespace)
 }
 
 // setTarget sets a single value as helm --set does, or --set-string for one in quotes
@@ -191,7 +191,7 @@ func setTarget(result, own map[string]any, ref manifest.Field, target, text stri
 	}
 	// As in Flux, result shares its own values, so what is set there stays.
 	if !reflect.DeepEqual(helmvalues.Merge(result, own), helmvalues.Merge(result, inline)) {
-		g.note("%s sets %.200q, which spec.values sets as well: it is read as by Flux 2.4 and later; earlier ones take spec.values", ref.Path(), target)
+		g.note("%s and spec.values both set %.200q: read as in Flux 2.4 and later; before that, spec.values counts", ref.Path(), target)
 	}
 	return result, nil
 }

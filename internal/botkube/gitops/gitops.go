@@ -107,14 +107,14 @@ func (g *input) choose(all []*described) (*described, error) {
 	case len(all) == 0:
 		return nil, nil
 	case len(candidates) == 1 && candidates[0].patch:
-		return nil, fault.New(fault.Usage, "%w", candidates[0].object.Errorf("it names no chart, so it is only a part of a document, as a patch of kustomize is")).
+		return nil, fault.New(fault.Usage, "%w", candidates[0].object.Errorf("it names no chart, so it is only a part of a document, such as a kustomize patch")).
 			WithHint(giveBuilt)
 	case len(candidates) == 0:
-		return nil, fault.New(fault.Usage, "%w", all[0].object.Errorf("it is of the chart %.200q, and nothing that is given is of Botkube's", all[0].chart)).
-			WithHint("give the document of Botkube; of a chart that has Botkube's within it, give what it renders, or a file of the values for Botkube alone")
+		return nil, fault.New(fault.Usage, "%w", all[0].object.Errorf("it installs the chart %.200q, and no given document installs Botkube's chart", all[0].chart)).
+			WithHint("give the document that installs Botkube\nif a chart contains Botkube's chart, give the rendered objects, or a file with Botkube's values only")
 	case len(candidates) > 1:
 		a, b := candidates[0].object, candidates[1].object
-		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs Botkube, and so does %s in %s: which of them counts cannot be told", a, a.File)).
+		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs Botkube, and so does %s in %s: it is not clear which of them counts", a, a.File)).
 			WithHint("give one; " + giveBuilt)
 	}
 	for _, d := range all {
@@ -123,12 +123,12 @@ func (g *input) choose(all []*described) (*described, error) {
 		}
 	}
 	if candidates[0].chart == "" {
-		g.note("which chart %s installs is not given, and is taken to be Botkube's", candidates[0].object)
+		g.note("assuming that %s installs Botkube's chart: the document does not name it", candidates[0].object)
 	}
 	return candidates[0], nil
 }
 
-const giveBuilt = "of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml"
+const giveBuilt = "give the result of the overlays: kustomize build DIR > built.yaml, then --values built.yaml"
 
 // leaveOut tells of a release that is not the chosen one. What may be a patch to that is an
 // error.
@@ -140,10 +140,10 @@ func (g *input) leaveOut(d, chosen *described, all []*described) error {
 	case a == b:
 		g.note("another source of %s, %.200q, is not read", a, d.chart)
 	case sameName(a, b), d.patch && !slices.ContainsFunc(all, ofAnother):
-		return fault.New(fault.Usage, "%w", a.Errorf("it may change %s in %s, as a patch of kustomize does, and what comes of both cannot be told", b, b.File)).
+		return fault.New(fault.Usage, "%w", a.Errorf("it may be a kustomize patch of %s in %s, and the result of both is unknown", b, b.File)).
 			WithHint(giveBuilt)
 	case d.chart == "":
-		g.note("%s in %s is left out: which chart it installs is not given, and %s in %s installs Botkube", a, a.File, b, b.File)
+		g.note("%s in %s is left out: it names no chart, and %s in %s installs Botkube", a, a.File, b, b.File)
 	default:
 		g.note("%s in %s is left out: it is not of Botkube's chart", a, a.File)
 	}

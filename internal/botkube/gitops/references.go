@@ -26,7 +26,7 @@ func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 			continue
 		}
 		if found != nil && (found.Namespace == namespace) == (o.Namespace == namespace) {
-			return nil, o.Errorf("it is given twice, and so stands in %s: give it once", found.File)
+			return nil, o.Errorf("it is given twice, also in %s: give it once", found.File)
 		}
 		if found == nil || o.Namespace == namespace {
 			found = o
@@ -61,10 +61,10 @@ func (g *input) file(named manifest.Field, at place) (*File, error) {
 		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given", at.path)).
 			WithHint("give it too: --values %s", at.path)
 	case len(best) > 1:
-		return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at.path, best[0].Name, best[1].Name)
+		return nil, named.Errorf("the file %.200q may be %s or %s: give a longer part of its path", at.path, best[0].Name, best[1].Name)
 	case best[0].Referenced && best[0].place != at:
-		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given, for %s is taken for another one, %.200q", at.path, best[0].Name, best[0].place.path)).
-			WithHint("give both, each by so much of its path that they differ: --values %s", at.path)
+		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given: %s is used for another one, %.200q", at.path, best[0].Name, best[0].place.path)).
+			WithHint("give both, each with enough of its path to tell them apart: --values %s", at.path)
 	}
 	best[0].Referenced, best[0].place = true, at
 	return best[0], nil

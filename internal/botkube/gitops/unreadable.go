@@ -13,7 +13,7 @@ import (
 
 var encryptedFiles = []struct{ begin, what, then string }{
 	{"$ANSIBLE_VAULT;", "is encrypted by Ansible Vault", "ansible-vault view %s > values.yaml"},
-	{"\x00GITCRYPT\x00", "is encrypted by git-crypt", "git-crypt unlock, and give %s again"},
+	{"\x00GITCRYPT\x00", "is encrypted by git-crypt", "git-crypt unlock, then give %s again"},
 	{"-----BEGIN AGE ENCRYPTED FILE-----", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
 	{"age-encryption.org/", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
 	{"-----BEGIN PGP MESSAGE-----", "is encrypted by PGP", "gpg --decrypt %s > values.yaml"},
@@ -31,12 +31,12 @@ func Text(name string, data []byte) ([]byte, error) {
 	case textfile.PlainText, textfile.JSON, textfile.Empty:
 		return textfile.Decode(data)
 	case textfile.LFSPointer:
-		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, and give it again")
+		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, then give it again")
 	case textfile.OtherText:
 		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("save it as UTF-8")
 	default:
-		return nil, fault.New(fault.Usage, "%s is %s, and neither Helm values nor a Kubernetes object", name, kind).
-			WithHint("give values, a document of Flux or Argo CD that has them, or what helm template renders")
+		return nil, fault.New(fault.Usage, "%s is %s, not Helm values or Kubernetes objects", name, kind).
+			WithHint("give Helm values, a Flux or Argo CD document with values, or what helm template renders")
 	}
 }
 
@@ -48,7 +48,7 @@ func encrypted(document map[string]any) bool {
 }
 
 func decryptFirst(name string, err error) error {
-	return fault.New(fault.Usage, "%w", err).WithHint("decrypt it: sops --decrypt %s > decrypted.yaml, and --values decrypted.yaml in the place of it", name)
+	return fault.New(fault.Usage, "%w", err).WithHint("decrypt it: sops --decrypt %s > decrypted.yaml, then --values decrypted.yaml instead", name)
 }
 
 // otherTools are the files of other tools, by keys at their top that no values of Botkube's
@@ -60,9 +60,9 @@ var otherTools = []struct{ key, what, then string }{
 	{"resources", "a kustomization", "kustomize build DIR > built.yaml"},
 	{"configMapGenerator", "a kustomization", "kustomize build DIR > built.yaml"},
 	{"secretGenerator", "a kustomization", "kustomize build DIR > built.yaml"},
-	{"defaultNamespace", "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own"},
-	{"targetCustomizations", "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own"},
-	{"dependencies", "a Chart.yaml", "the values file that stands beside it"},
+	{"defaultNamespace", "a fleet.yaml of Rancher's Fleet", "what is below helm.values, in a separate file"},
+	{"targetCustomizations", "a fleet.yaml of Rancher's Fleet", "what is below helm.values, in a separate file"},
+	{"dependencies", "a Chart.yaml", "the values file beside it"},
 }
 
 func checkValues(name string, values map[string]any) error {
@@ -76,7 +76,7 @@ func checkValues(name string, values map[string]any) error {
 		// A fleet.yaml may have no such key at its top, but these below helm.
 		is := (isList || isText) && !(t.key == "resources" && values["image"] != nil)
 		if is || t.key == "defaultNamespace" && (inner["values"] != nil || inner["releaseName"] != nil || inner["valuesFiles"] != nil) {
-			return fault.New(fault.Usage, "%s is %s, and has no Helm values of its own", name, t.what).WithHint("give in the place of it: %s", t.then)
+			return fault.New(fault.Usage, "%s is %s, which contains no Helm values", name, t.what).WithHint("give this instead: %s", t.then)
 		}
 	}
 	return nil
@@ -132,23 +132,23 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	case isFlux(o), isArgo(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
 		return nil
 	case installs:
-		return fault.New(fault.Usage, "%w", o.Errorf("it is of %s (%s), which is not read", installers[group], o.APIVersion)).
-			WithHint("give in the place of it the Helm values that it has, in a file of their own; or what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
+		return fault.New(fault.Usage, "%w", o.Errorf("documents of %s (%s) are not supported", installers[group], o.APIVersion)).
+			WithHint("give its Helm values in a separate file instead; or the applied objects: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
 	case group == "kustomize.config.k8s.io": // of the file kustomization.yaml
-		return fault.New(fault.Usage, "%w", o.Errorf("it is kustomize's, and names files that are not read")).
-			WithHint("give in the place of it what comes of it: kustomize build --enable-helm DIR > built.yaml")
+		return fault.New(fault.Usage, "%w", o.Errorf("it is a kustomize document, and the files that it names are not read")).
+			WithHint("give the result instead: kustomize build --enable-helm DIR > built.yaml")
 	case group == fluxKustomize && !o.At("spec", "postBuild").Exists() && !o.At("spec", "patches").Exists():
 		return nil
 	case group == fluxKustomize:
-		return fault.New(fault.Usage, "%w", o.Errorf("it changes what Flux applies (postBuild, patches), and is not read")).
-			WithHint("give in the place of all of it what comes of it: flux build kustomization %s --path DIR > built.yaml", o.Name)
+		return fault.New(fault.Usage, "%w", o.Errorf("it changes what Flux applies (postBuild, patches), which is not supported")).
+			WithHint("give the result instead of all documents: flux build kustomization %s --path DIR > built.yaml", o.Name)
 	case makesSecrets(o):
 		return checkSecretMaker(o, objects)
 	case o.APIVersion == "v1", slices.Contains(kubernetes, group), strings.HasSuffix(group, ".k8s.io"):
 		return nil
 	}
-	return fault.New(fault.Usage, "%w", o.Errorf("it is of the kind %s (%.200s), of which nothing is read, so what it has to do with the values cannot be told", o.Kind, o.APIVersion)).
-		WithHint("leave it out, if it has nothing to do with them; or give what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
+	return fault.New(fault.Usage, "%w", o.Errorf("the kind %s (%.200s) is not supported, and it may change the values", o.Kind, o.APIVersion)).
+		WithHint("leave it out if it does not change the values; or give the applied objects: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
 }
 
 func makesSecrets(o *manifest.Object) bool {
@@ -175,6 +175,6 @@ func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
 	if slices.ContainsFunc(objects, func(s *manifest.Object) bool { return s.Kind == "Secret" && s.Group() == "" && s.Name == name }) {
 		return nil
 	}
-	return fault.New(fault.Usage, "%w", o.Errorf("the Secret that comes of it is not given, and nothing else can be read of it")).
-		WithHint("give that too: kubectl get secret %s -o yaml > secret.yaml, and --values secret.yaml; or leave this out, if it has nothing to do with the values", name)
+	return fault.New(fault.Usage, "%w", o.Errorf("the Secret that it creates is not given")).
+		WithHint("give the Secret too: kubectl get secret %s -o yaml > secret.yaml, then --values secret.yaml; or leave this object out if it does not concern the values", name)
 }

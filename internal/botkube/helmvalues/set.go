@@ -103,7 +103,7 @@ func (s *setter) key(below map[string]any, depth int) error {
 	case '[':
 		list, ok := below[k].([]any)
 		if !ok && below[k] != nil {
-			return fmt.Errorf("%.80q is no list", k)
+			return fmt.Errorf("%.80q is not a list", k)
 		}
 		value, err = s.item(list, depth)
 	case '.':
@@ -113,9 +113,9 @@ func (s *setter) key(below map[string]any, depth int) error {
 			return nil
 		}
 		if depth == 0 { // it may be the rest of a secret
-			k = "what follows a comma"
+			k = "the part after a comma"
 		}
-		return fmt.Errorf("%.80q has no value: a comma begins another assignment, and is written \\, where it is none", k)
+		return fmt.Errorf("%.80q has no value: a comma starts another assignment; write \\, for a comma in a value", k)
 	}
 	if err == nil && k != "" {
 		below[k] = value
@@ -130,7 +130,7 @@ func (s *setter) inner(at any, k string, depth int) (map[string]any, error) {
 	inner, ok := at.(map[string]any)
 	switch {
 	case !ok && at != nil:
-		return nil, fmt.Errorf("%.80q is no mapping", k)
+		return nil, fmt.Errorf("%.80q is not a mapping", k)
 	case inner == nil:
 		inner = map[string]any{}
 	}
@@ -146,9 +146,9 @@ func (s *setter) item(list []any, depth int) ([]any, error) {
 	i, err := strconv.Atoi(number)
 	switch {
 	case err != nil || last != ']':
-		return list, errors.New("what stands in brackets is no number")
+		return list, errors.New("the index in brackets is not a number")
 	case i < 0 || i > maxIndex:
-		return list, fmt.Errorf("an index is from 0 to %d", maxIndex)
+		return list, fmt.Errorf("an index must be from 0 to %d", maxIndex)
 	case depth > maxDepth:
 		return list, fmt.Errorf("the path has more than %d levels", maxDepth)
 	}
@@ -169,7 +169,7 @@ func (s *setter) item(list []any, depth int) ([]any, error) {
 
 func (s *setter) afterIndex(old any, depth int) (any, error) {
 	if rest := string(s.in[s.at:]); rest == "" || rest == `\` {
-		return nil, errors.New("an index has no value")
+		return nil, errors.New("an index in brackets has no value")
 	}
 	switch s.next() {
 	case '=':
@@ -180,7 +180,7 @@ func (s *setter) afterIndex(old any, depth int) (any, error) {
 	case '.':
 		return s.inner(old, "an index", depth)
 	}
-	return nil, errors.New("after an index, there is neither =, nor [, nor a dot")
+	return nil, errors.New("an index must be followed by =, [ or a dot")
 }
 
 // value reads a value, up to a comma: {a,b} is a list.
@@ -194,7 +194,7 @@ func (s *setter) value() (any, error) {
 	for last := ','; last != '}'; {
 		var text string
 		if text, last = s.until(",}"); last == 0 {
-			return nil, errors.New("a list that begins with { does not end with }")
+			return nil, errors.New("a list that starts with { must end with }")
 		}
 		if last != '}' || text != "" || len(list) > 0 {
 			list = append(list, s.typed(text))

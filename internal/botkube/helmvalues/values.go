@@ -28,7 +28,7 @@ func Parse(data []byte) (map[string]any, error) {
 		text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ") // which the library uses internally
 		if strings.HasPrefix(text, "error unmarshaling JSON: ") {
 			// What follows may quote values.
-			return nil, errors.New("it is not a mapping of values")
+			return nil, errors.New("it is not a mapping of keys to values")
 		}
 		return nil, textfile.YAMLError(errors.New(text))
 	}
@@ -45,7 +45,7 @@ func checkOne(data []byte) error {
 			return nil // the end, or what is no document to Helm 3
 		}
 		if n > 0 && !IsEmpty(&node) {
-			return errors.New("it has several documents, of which versions of Helm read the first or all: take out the lines --- between them")
+			return errors.New("it has several documents, and some versions of Helm read only the first: remove the lines --- between them")
 		}
 	}
 }

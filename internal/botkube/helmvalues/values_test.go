@@ -25,14 +25,14 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %s, %v", in, got, err)
 		}
 	}
-	const several = "it has several documents, of which versions of Helm read the first or all: take out the lines --- between them"
+	const several = "it has several documents, and some versions of Helm read only the first: remove the lines --- between them"
 	for in, want := range map[string]string{
 		"a: b\n---\nc: d":                several,
 		"---\n---\nc: d":                 several,
 		"a: b\n---\n---\n[]":             several,
 		"a: b\n---\n!!map {}":            several,
-		"- s3cret":                       "it is not a mapping of values",
-		"s3cret":                         "it is not a mapping of values",
+		"- s3cret":                       "it is not a mapping of keys to values",
+		"s3cret":                         "it is not a mapping of keys to values",
 		"a: [b":                          "yaml: line 1: did not find expected ',' or ']'",
 		"[" + strings.Repeat(",", 1<<18): "it may have more than the 262144 values that are read",
 	} {
@@ -118,20 +118,20 @@ func TestSetBounds(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		fmt.Sprintf("a[%d]=1", maxIndex):                 "",
-		fmt.Sprintf("a[%d]=1", maxIndex+1):               fmt.Sprintf("an index is from 0 to %d", maxIndex),
-		"a[-1]=1":                                        fmt.Sprintf("an index is from 0 to %d", maxIndex),
+		fmt.Sprintf("a[%d]=1", maxIndex+1):               fmt.Sprintf("an index must be from 0 to %d", maxIndex),
+		"a[-1]=1":                                        fmt.Sprintf("an index must be from 0 to %d", maxIndex),
 		strings.Repeat("a.", maxDepth) + "a=1":           "",
 		strings.Repeat("a.", maxDepth+1) + "a=1":         fmt.Sprintf("the path has more than %d levels", maxDepth),
 		"a" + strings.Repeat("[0]", maxDepth+1) + "=1":   "",
 		"a" + strings.Repeat("[0]", maxDepth+2) + "=1":   fmt.Sprintf("the path has more than %d levels", maxDepth),
 		"a[0]" + strings.Repeat(".a", maxDepth) + "=1":   "",
 		"a[0]" + strings.Repeat(".a", maxDepth+1) + "=1": fmt.Sprintf("the path has more than %d levels", maxDepth),
-		"a":     `"what follows a comma" has no value: a comma begins another assignment, and is written \, where it is none`,
-		"a.b":   `"b" has no value: a comma begins another assignment, and is written \, where it is none`,
+		"a":     `"the part after a comma" has no value: a comma starts another assignment; write \, for a comma in a value`,
+		"a.b":   `"b" has no value: a comma starts another assignment; write \, for a comma in a value`,
 		"a=1,":  "",
 		"":      "",
-		",":     `"what follows a comma" has no value: a comma begins another assignment, and is written \, where it is none`,
-		`a[0]\`: "an index has no value",
+		",":     `"the part after a comma" has no value: a comma starts another assignment; write \, for a comma in a value`,
+		`a[0]\`: "an index in brackets has no value",
 	} {
 		err := Set(map[string]any{}, in, false)
 		if err == nil && want != "" || err != nil && (want == "" || !strings.HasSuffix(err.Error(), want)) {

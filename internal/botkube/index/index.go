@@ -36,13 +36,13 @@ type Index struct {
 // NotIndexError says that a document is no index, and what it is instead.
 type NotIndexError struct{ What string }
 
-func (e *NotIndexError) Error() string { return "it is no plugin index but " + e.What }
+func (e *NotIndexError) Error() string { return "it is not a plugin index but " + e.What }
 
 // Parse reads an index. The error is a [NotIndexError], or joins every reason why the agent
 // would refuse the index, and every name that cannot be part of a path.
 func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
+		return nil, fmt.Errorf("the index is larger than %d bytes", MaxSize)
 	}
 	switch kind := textfile.Kind(data); kind {
 	case textfile.PlainText, textfile.OtherText, textfile.Undecodable, textfile.JSON:
@@ -107,7 +107,7 @@ func otherwise(data []byte, ix *agent.Index) error {
 
 func checkBounds(ix *agent.Index) error {
 	if n := len(ix.Entries); n > maxEntries {
-		return fmt.Errorf("the index has %d entries; at most %d are read", n, maxEntries)
+		return fmt.Errorf("the index has %d entries, and the limit is %d", n, maxEntries)
 	}
 	for i, e := range ix.Entries {
 		dependencies := 0
@@ -115,7 +115,7 @@ func checkBounds(ix *agent.Index) error {
 			dependencies += len(u.Dependencies)
 		}
 		if len(e.URLs) > maxPerEntry || dependencies > maxPerEntry {
-			return fmt.Errorf("entries[%d] (%s): has %d urls with %d dependencies; at most %d of each are read", i, e.Label(), len(e.URLs), dependencies, maxPerEntry)
+			return fmt.Errorf("entries[%d] (%s): it has %d urls with %d dependencies, and the limit is %d of each", i, e.Label(), len(e.URLs), dependencies, maxPerEntry)
 		}
 	}
 	return nil

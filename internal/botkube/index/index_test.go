@@ -132,7 +132,7 @@ func TestRewriteWantsEverySchema(t *testing.T) {
 		r.Schemas = nil
 		return r, keep
 	})
-	if want := `entries[1] ("source" "b" "v1"): no text is known for the JSON schema at https://e.com/b.json`; err == nil || err.Error() != want {
+	if want := `entries[1] ("source" "b" "v1"): the JSON schema at https://e.com/b.json is missing`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

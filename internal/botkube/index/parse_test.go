@@ -34,7 +34,7 @@ func TestParseSaysWhatItIsInstead(t *testing.T) {
 	} {
 		_, err := Parse([]byte(document))
 		none, ok := errors.AsType[*NotIndexError](err)
-		if !ok || none.What != want || err.Error() != "it is no plugin index but "+want {
+		if !ok || none.What != want || err.Error() != "it is not a plugin index but "+want {
 			t.Errorf("%q: %v, want %q", document, err, want)
 		}
 	}
@@ -63,16 +63,16 @@ func TestParseRefuses(t *testing.T) {
 		"no YAML":                 {"a: b: c", "yaml: mapping values are not allowed in this context"},
 		"no name, said once":      {entry("", "v1", "d"), `entries[0] ("executor" "" "v1"): name is empty`},
 		"no version, said once":   {entry("a", "", "d"), `entries[0] ("executor" "a" ""): version is empty`},
-		"a separator in the name": {entry("a/b", "v1", "d"), `entries[0] ("executor" "a/b" "v1"): name "a/b" holds a path separator`},
+		"a separator in the name": {entry("a/b", "v1", "d"), `entries[0] ("executor" "a/b" "v1"): name "a/b" contains a path separator`},
 		"a version that leads up": {entry("a", "..", "d"), `entries[0] ("executor" "a" ".."): version ".." is not a file name`},
 		"a dependency that leads up": {entry("a", "v1", "'../d'"),
-			`entries[0] ("executor" "a" "v1"): dependency "../d" holds a path separator`},
+			`entries[0] ("executor" "a" "v1"): dependency "../d" contains a path separator`},
 		"a dependency without a name": {entry("a", "v1", "''"), `entries[0] ("executor" "a" "v1"): a dependency has no name`},
 		"a file name that is too long": {entry(long, long, "d"),
-			fmt.Sprintf(`entries[0] ("executor" "%.40s" "%.24s"): plugin "%.40s…" with version "%.40s…" makes a file name of 275 bytes; at most 243 can be written`, long, long, long, long)},
+			fmt.Sprintf(`entries[0] ("executor" "%.40s" "%.24s"): the file name of plugin "%.40s…" "%.40s…" would have 275 bytes, and the limit is 243`, long, long, long, long)},
 		"a name that is too long by itself, said once": {entry(strings.Repeat("a", 244), "v1", "d"),
-			fmt.Sprintf(`entries[0] ("executor" "%.40s" "v1"): name "%.32s"… is 244 bytes long; at most 243 make a file name`, strings.Repeat("a", 40), strings.Repeat("a", 32))},
-		"a type that is none": {"entries: [{name: a, type: x, version: v1, urls: [{}]}]", `entries[0] ("x" "a" "v1"): type "x" is neither executor nor source`},
+			fmt.Sprintf(`entries[0] ("executor" "%.40s" "v1"): name "%.32s"… has 244 bytes: too long for a file name, which has at most 243`, strings.Repeat("a", 40), strings.Repeat("a", 32))},
+		"a type that is none": {"entries: [{name: a, type: x, version: v1, urls: [{}]}]", `entries[0] ("x" "a" "v1"): type must be executor or source, not "x"`},
 	} {
 		if _, err := Parse([]byte(tt.document)); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
@@ -88,7 +88,7 @@ func TestParseReportsEveryEntry(t *testing.T) {
 - {name: d, type: source, version: "..", urls: [{url: u}]}
 `))
 	want := `entries[1] ("source" "c" ""): version is empty
-entries[0] ("executor" "a/b" "v1"): name "a/b" holds a path separator
+entries[0] ("executor" "a/b" "v1"): name "a/b" contains a path separator
 entries[2] ("source" "d" ".."): version ".." is not a file name`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
@@ -102,7 +102,7 @@ func TestBounds(t *testing.T) {
 	if _, err := Parse(zipped(MaxSize)); err == nil || !strings.Contains(err.Error(), "gzip") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Parse(zipped(MaxSize + 1)); err == nil || err.Error() != "the index has more than 16777216 bytes" {
+	if _, err := Parse(zipped(MaxSize + 1)); err == nil || err.Error() != "the index is larger than 16777216 bytes" {
 		t.Errorf("%v", err)
 	}
 	helm := func(n int) []byte {
@@ -133,10 +133,10 @@ func TestBounds(t *testing.T) {
 		want string
 	}{
 		{entries(maxEntries), ""},
-		{entries(maxEntries + 1), "the index has 10001 entries; at most 10000 are read"},
+		{entries(maxEntries + 1), "the index has 10001 entries, and the limit is 10000"},
 		{withURLs(maxPerEntry, maxPerEntry), ""},
-		{withURLs(maxPerEntry+1, 0), `entries[1] ("source" "a" "v1"): has 1001 urls with 0 dependencies; at most 1000 of each are read`},
-		{withURLs(2, maxPerEntry+1), `entries[1] ("source" "a" "v1"): has 2 urls with 1001 dependencies; at most 1000 of each are read`},
+		{withURLs(maxPerEntry+1, 0), `entries[1] ("source" "a" "v1"): it has 1001 urls with 0 dependencies, and the limit is 1000 of each`},
+		{withURLs(2, maxPerEntry+1), `entries[1] ("source" "a" "v1"): it has 2 urls with 1001 dependencies, and the limit is 1000 of each`},
 	} {
 		if err := checkBounds(tt.ix); err == nil && tt.want != "" || err != nil && err.Error() != tt.want {
 			t.Errorf("%v, want %q", err, tt.want)
@@ -155,7 +155,7 @@ func TestBoundOfAliases(t *testing.T) {
 	for i := 1; i <= 6; i++ {
 		document += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
-	if _, err := Parse([]byte(document)); err == nil || err.Error() != "the index unfolds to more than a million values" {
+	if _, err := Parse([]byte(document)); err == nil || err.Error() != "the index expands to more than a million values" {
 		t.Errorf("%v", err)
 	}
 	ix := parseText(t, "a: &a x\nb: [*a, *a]\nentries: []\n")

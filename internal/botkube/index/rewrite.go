@@ -30,7 +30,7 @@ func (ix *Index) Rewrite(replace func(*agent.Entry) (Rewritten, bool)) ([]byte, 
 		// Decoding passes over what is null.
 		all := slices.DeleteFunc(slices.Clone(entries.Content), isNull)
 		if len(all) != len(ix.Entries) {
-			return nil, fmt.Errorf("the index lists %d entries, of which %d can be read", len(all), len(ix.Entries))
+			return nil, fmt.Errorf("the index has %d entries, and only %d can be read", len(all), len(ix.Entries))
 		}
 		kept := *entries
 		kept.Content = nil
@@ -130,7 +130,7 @@ func rewriteEntry(entry *yaml.Node, r Rewritten) (*yaml.Node, error) {
 // the one that counts.
 func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) (*yaml.Node, error) {
 	if urls == nil || urls.Kind != yaml.SequenceNode {
-		return nil, errors.New("urls is no list")
+		return nil, errors.New("urls is not a list")
 	}
 	last, dependencies := map[agent.Platform]*yaml.Node{}, map[agent.Platform]*yaml.Node{}
 	for _, item := range urls.Content {
@@ -196,7 +196,7 @@ func inlineSchema(mapping *yaml.Node, texts map[string]string) (*yaml.Node, erro
 	if scalar(lookup(schema, "value")) == "" {
 		schemaText, found := texts[ref]
 		if !found {
-			return nil, fmt.Errorf("no text is known for the JSON schema at %s", agent.Redact(ref))
+			return nil, fmt.Errorf("the JSON schema at %s is missing", agent.Redact(ref))
 		}
 		schema = with(schema, "value", text(schemaText))
 	}
@@ -210,7 +210,7 @@ const maxNodes = 1 << 20
 // expand writes out aliases and merge keys. What they stand for is in several places then.
 func expand(n *yaml.Node, budget *int) error {
 	if *budget--; *budget < 0 {
-		return errors.New("the index unfolds to more than a million values")
+		return errors.New("the index expands to more than a million values")
 	}
 	n.Anchor = ""
 	if n.Style&yaml.FoldedStyle != 0 {

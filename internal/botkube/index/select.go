@@ -108,7 +108,7 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 				problems = append(problems, err)
 			}
 			if len(problems) == most {
-				return nil, errors.Join(append(problems, errors.New("what follows was not looked for"))...)
+				return nil, errors.Join(append(problems, errors.New("the names after these were not checked"))...)
 			}
 			if !wanted.drop {
 				selected = append(selected, found...)
@@ -135,7 +135,7 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 	})
 	selected = slices.CompactFunc(selected, func(a, b Selected) bool { return a.Entry == b.Entry })
 	if len(selected) == 0 {
-		return nil, errors.New("the selection leaves no plugin")
+		return nil, errors.New("no plugin is selected")
 	}
 	findNewest(indexes, selected)
 	return selected, nil
@@ -201,7 +201,7 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 		what = string(types[0])
 	}
 	if elsewhere := repositoriesOf(indexes, key.Name, types); len(elsewhere) > 0 {
-		return nil, fmt.Errorf("repository %s has no %s %q; there is: %s", key.Repository, what, key.Name, strings.Join(elsewhere, ", "))
+		return nil, fmt.Errorf("repository %s has no %s %q; did you mean %s?", key.Repository, what, key.Name, strings.Join(elsewhere, ", "))
 	}
 	var names []string
 	for _, e := range ix.Entries {
@@ -216,7 +216,7 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 func unknownRepository(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) error {
 	there := repositoriesOf(indexes, key.Name, types)
 	if key.Repository == "" && len(there) > 0 {
-		return fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME; there is: %s", key, strings.Join(there, ", "))
+		return fmt.Errorf("plugin %q must be REPOSITORY/NAME: did you mean %s?", key, strings.Join(there, ", "))
 	}
 	if key.Repository == "" {
 		var names []string
@@ -225,11 +225,11 @@ func unknownRepository(indexes map[string]*Index, key agent.PluginKey, types []a
 				names = append(names, e.Name)
 			}
 		}
-		return fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME, and %w", key, UnknownName("", "plugin", key.Name, names))
+		return fmt.Errorf("plugin %q must be REPOSITORY/NAME, and %w", key, UnknownName("", "plugin", key.Name, names))
 	}
 	err := UnknownName("", "repository", key.Repository, slices.Collect(maps.Keys(indexes)))
 	if len(there) > 0 {
-		return fmt.Errorf("%w; the plugin may be %s", err, strings.Join(there, " or "))
+		return fmt.Errorf("%w; did you mean %s?", err, strings.Join(there, " or "))
 	}
 	return err
 }
@@ -291,14 +291,14 @@ func OfferedPlatforms(selected []Selected) []agent.Platform {
 func startable(e Selected, p agent.Platform) error {
 	build, found := e.Build(p)
 	if !found || build.URL == "" {
-		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave the plugin out with --exclude %s/%s",
+		return fmt.Errorf("%s (%s) cannot start on %s: the index has it only for %s; leave the plugin out: --exclude %s/%s",
 			e.Key(), e.Type, p, agent.JoinPlatforms(e.Platforms()), e.Repository, e.Name)
 	}
 	listed := e.Dependencies(p)
 	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
 			if _, is := listed[name]; !is {
-				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave the plugin out with --exclude %s/%s, or supply the dependency: --dependency %s=URL",
+				return fmt.Errorf("%s (%s) cannot start on %s: the index has its dependency %q only for %s; leave the plugin out: --exclude %s/%s, or supply the dependency: --dependency %s=URL",
 					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name, Replacement{Plugin: e.Key(), Dependency: name, Platform: p}.Beside(e.given))
 			}
 		}
@@ -356,7 +356,7 @@ func UnknownName(owner, what, name string, known []string) error {
 		none, some = owner+" has no", "it has"
 	}
 	if len(known) == 0 {
-		return fmt.Errorf("%s %s %q, nor any other", none, what, name)
+		return fmt.Errorf("%s %s %q: there are none", none, what, name)
 	}
 	shown, more := known[:min(len(known), most)], ""
 	if len(known) > most {

@@ -117,27 +117,27 @@ func TestSelectRefuses(t *testing.T) {
 		selection Selection
 		want      string
 	}{
-		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other; the plugin may be other/tool or shop/tool`},
+		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other; did you mean other/tool or shop/tool?`},
 		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `repository shop has no plugin "onyl"; it has: only, tool, lacks`},
 		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `repository shop has no executor "only"; it has: tool`},
-		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool"; there is: shop/tool`},
+		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool"; did you mean shop/tool?`},
 		"a version": {Selection{Plugins: keys(t, "shop/tool@v1.2.1"), Platforms: amd64},
 			`shop/tool has no version "v1.2.1"; it has: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
 		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `repository shop has no plugin "tols"; it has: tool, only, lacks`},
-		"nothing left":                     {Selection{Plugins: keys(t, "other/tool"), Exclude: keys(t, "other/tool"), Platforms: amd64}, "the selection leaves no plugin"},
+		"nothing left":                     {Selection{Plugins: keys(t, "other/tool"), Exclude: keys(t, "other/tool"), Platforms: amd64}, "no plugin is selected"},
 		"a platform":                       {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "linux/amd65")}, `there is no platform "linux/amd65"; there is: linux/amd64, darwin/arm64`},
 		"every platform that is not there": {Selection{Plugins: keys(t, "other/tool"), Platforms: platforms(t, "a/b", "c/d")}, "there is no platform \"a/b\"; there is: linux/amd64\nthere is no platform \"c/d\"; there is: linux/amd64"},
 		"no binary": {Selection{Plugins: keys(t, "shop/only"), Sources: keys(t, "shop/tool"), Platforms: arm64},
-			"shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only"},
+			"shop/only@v1.0.0 (source) cannot start on linux/arm64: the index has it only for darwin/arm64, linux/amd64; leave the plugin out: --exclude shop/only"},
 		"no URL": {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "darwin/arm64")},
-			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only"},
+			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: the index has it only for darwin/arm64, linux/amd64; leave the plugin out: --exclude shop/only"},
 		"a dependency for others only": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: the index has its dependency "dep" only for linux/amd64; leave the plugin out: --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
 		"nowhere": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64, WhereStartable: true},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: the index has its dependency "dep" only for linux/amd64; leave the plugin out: --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
 		"no binary and a dependency, both said": {Selection{Plugins: keys(t, "shop/only", "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL
-shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: the index has its dependency "dep" only for linux/amd64; leave the plugin out: --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL
+shop/only@v1.0.0 (source) cannot start on linux/arm64: the index has it only for darwin/arm64, linux/amd64; leave the plugin out: --exclude shop/only`},
 	} {
 		if _, _, err := Select(indexes, tt.selection); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v, want\n%s", name, err, tt.want)
@@ -270,7 +270,7 @@ func TestSelectBoundsProblems(t *testing.T) {
 		s.Plugins = append(s.Plugins, agent.PluginKey{Repository: "r", Name: fmt.Sprint("absent-", i)})
 	}
 	_, _, err := Select(map[string]*Index{"r": parseText(t, document)}, s)
-	if err == nil || len(err.Error()) > 50_000 || !strings.Contains(err.Error(), " and 150 more\n") || !strings.HasSuffix(err.Error(), "\nwhat follows was not looked for") {
+	if err == nil || len(err.Error()) > 50_000 || !strings.Contains(err.Error(), " and 150 more\n") || !strings.HasSuffix(err.Error(), "\nthe names after these were not checked") {
 		t.Errorf("%.2000v", err)
 	}
 }

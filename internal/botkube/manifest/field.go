@@ -72,7 +72,7 @@ func wanted[T any](f Field, what string) (value T) {
 	}
 	value, ok := f.value.(T)
 	if !ok && f.of.mistake == nil {
-		f.of.mistake = f.Errorf("it is %s, and should be %s", KindOf(f.value), what)
+		f.of.mistake = f.Errorf("it must be %[2]s, not %[1]s", KindOf(f.value), what)
 	}
 	return value
 }

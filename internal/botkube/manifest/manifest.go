@@ -72,7 +72,7 @@ func Read(file string, data []byte) ([]*Object, error) {
 			return nil, nil // what a values file has wrong, the reader of those says
 		}
 		if n == maxObjects {
-			return nil, fmt.Errorf("%s: it has more than the %d objects that are read", file, maxObjects)
+			return nil, fmt.Errorf("%s: it has more than %d objects", file, maxObjects)
 		}
 		if err := r.document(&node); err != nil {
 			return nil, err
@@ -103,7 +103,7 @@ func (r *reading) document(node *yaml.Node) error {
 	is := node.Decode(&head) == nil && head.Kind != ""
 	if is && head.APIVersion == "" {
 		if is = !head.Spec.IsZero() && !head.Metadata.IsZero(); is {
-			return fmt.Errorf("%s: a document of the kind %.80q has no apiVersion, so nobody can tell what it is", r.file, head.Kind)
+			return fmt.Errorf("%s: a document of kind %.80q has no apiVersion", r.file, head.Kind)
 		}
 	}
 	if is {
@@ -112,7 +112,7 @@ func (r *reading) document(node *yaml.Node) error {
 		r.others++
 	}
 	if r.others > 0 && r.found+r.others > 1 {
-		return fmt.Errorf("%s: it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own", r.file)
+		return fmt.Errorf("%s: some of its documents are not Kubernetes objects: give Helm values in separate files", r.file)
 	}
 	if !is {
 		return nil
@@ -165,7 +165,7 @@ func (o *Object) Entries() ([]Entry, error) {
 			if encoded[section] {
 				decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 				if err != nil {
-					all[key] = Entry{Key: key, Err: field.Errorf("it is not base64: write it as stringData, or encode it")}
+					all[key] = Entry{Key: key, Err: field.Errorf("it is not base64: encode it, or use stringData")}
 					continue
 				}
 				text = string(decoded)

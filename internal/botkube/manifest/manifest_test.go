@@ -22,14 +22,14 @@ func TestRead(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"values behind objects": {"apiVersion: v1\nkind: Secret\n---\na: b\n", "files of their own"},
-		"values twice":          {"a: b\n---\nc: d\n", "files of their own"},
+		"values behind objects": {"apiVersion: v1\nkind: Secret\n---\na: b\n", "separate files"},
+		"values twice":          {"a: b\n---\nc: d\n", "separate files"},
 		"no apiVersion":         {"kind: HelmRelease\nmetadata: {name: a}\nspec: {}\n", "has no apiVersion"},
 		"broken behind objects": {"apiVersion: v1\nkind: Secret\n---\na: [\n", "f.yaml: "},
-		"a name that is none":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n", "f.yaml: Secret: metadata.name: it is a number, and should be a text"},
-		"items that are none":   {"apiVersion: v1\nkind: List\nitems: [s3cret]\n", "items[0]: it is a text, and should be a mapping"},
-		"metadata that is none": {"apiVersion: v1\nkind: Secret\nmetadata: [s3cret]\n", "metadata: it is a list, and should be a mapping"},
-		"too many":              {strings.Repeat("---\napiVersion: v1\nkind: Secret\n", maxObjects+1), "is larger than"},
+		"a name that is none":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n", "f.yaml: Secret: metadata.name: it must be a text, not a number"},
+		"items that are none":   {"apiVersion: v1\nkind: List\nitems: [s3cret]\n", "items[0]: it must be a mapping, not a text"},
+		"metadata that is none": {"apiVersion: v1\nkind: Secret\nmetadata: [s3cret]\n", "metadata: it must be a mapping, not a list"},
+		"too many":              {strings.Repeat("---\napiVersion: v1\nkind: Secret\n", maxObjects+1), "more than 10000 objects"},
 	} {
 		_, err := Read("f.yaml", []byte(test.text))
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "s3cret") {

@@ -54,7 +54,7 @@ func TestCheckBounds(t *testing.T) {
 		"a version that makes no tag": {func(l *Lock) { l.BotkubeVersion = "v1 14" }, `lock: the Botkube version "v1 14" is none`},
 		"an artifact twice":           {func(l *Lock) { l.Artifacts = append(l.Artifacts, l.Artifacts[0]) }, "lock: artifact https://e.com/greet stands twice"},
 		"a repository twice":          {func(l *Lock) { l.Repositories = append(l.Repositories, l.Repositories[0]) }, `lock: repository "demo" stands twice`},
-		"a hidden repository":         {func(l *Lock) { l.Repositories[0].Name = ".demo" }, `lock: repository ".demo" begins with a dot`},
+		"a hidden repository":         {func(l *Lock) { l.Repositories[0].Name = ".demo" }, `lock: repository ".demo" starts with a dot`},
 		"a chart without a name":      {func(l *Lock) { l.Chart.Name = "" }, "lock: chart is empty"},
 		"nobody vouches for a chart":  {func(l *Lock) { l.Chart.VerifiedBy = "me" }, `lock: the chart is verified by "me", which means nothing`},
 		"a schema version to come":    {func(l *Lock) { l.SchemaVersion = 2 }, "the lock has schema version 2; this program knows version 1"},

@@ -44,7 +44,7 @@ func TestApplyImages(t *testing.T) {
 	for text, want := range map[string]struct{ version, tag, note string }{
 		"{}":                           {"v1.14.0", "", ""},
 		"image: {tag: v1.13.0}":        {"v1.14.0", "v1.13.0", "image.tag in the values"},
-		"image: {registry: r.example}": {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0 mirrors that"},
+		"image: {registry: r.example}": {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0"},
 	} {
 		c, err := configured.Read(want.version, []chart.File{{Name: "values.yaml", Data: []byte(text)}}, false)
 		if err != nil {

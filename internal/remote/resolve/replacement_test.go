@@ -35,7 +35,7 @@ func TestSettleReplacements(t *testing.T) {
 		"hg::https://u:s3cret@e.com/x":       "not supported",
 		"https://u:s3cret@e.com/x/":          "names a directory",
 		"https://u:s3cret@e.com:port/x":      "cannot be read",
-		"https://u:s3cret@e.com/x//../y":     "leads out of the archive",
+		"https://u:s3cret@e.com/x//../y":     "is outside the archive",
 		"https://u:s3cret@e.com/?checksum=x": "is not hexadecimal",
 		"git::file:///x":                     "of this machine",
 	} {

@@ -32,7 +32,7 @@ func TestSettleWatcher(t *testing.T) {
 		"none of none":           {version: "v1.14.0", given: "none"},
 		"a flag alone":           {version: "v1.4.1", given: "r.example/w:1", refused: "goes with the agent's image"},
 		"a flag, a later chart":  {version: "v1.14.0", agent: Default, given: "r.example/w:1", refused: "this is for v1.14.0"},
-		"an older Botkube":       {version: "v0.18.0", agent: Default, refused: "v0.18.0 is older"},
+		"an older Botkube":       {version: "v0.18.0", agent: Default, refused: "v0.18.0 is too old"},
 		"values say nothing":     {version: "v1.4.1", agent: Default, values: "{}", want: official + "in-cluster-config"},
 		"values switch it off":   {version: "v1.4.1", agent: Default, values: "configWatcher: {enabled: false}"},
 		"values have a tag":      {version: "v1.4.1", agent: "r.example/a/botkube:v1.4.1", values: "configWatcher: {image: {tag: x}}", want: "r.example/a/k8s-sidecar:x"},

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,6 +24,7 @@ import (
 // program as a user would. Beside testscript's own commands they have:
 //
 //	exits CODE COMMAND...   runs a command that must exit with a code
+//	says PATTERN            standard output must match, with one blank for line breaks and several blanks
 //	upstream DIR [DELAY]    serves a directory over HTTP at $URL, with DELAY after each piece of 1 KiB
 //	upstream DIR held       sends 24 KiB of each file at first, and the rest once it is released
 //	release                 lets go what is held
@@ -124,6 +127,7 @@ func setUp(env *testscript.Env, upstream string) error {
 // commands are those of the scripts, beside the ones of testscript.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":          exits,
+	"says":           says,
 	"upstream":       serveUpstream,
 	"answers":        setAnswers,
 	"release":        release,
@@ -200,6 +204,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s\n%s%s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: says PATTERN")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	text := strings.Join(strings.Fields(ts.ReadFile("stdout")), " ")
+	if pattern.MatchString(text) == neg {
+		ts.Fatalf("%q in:\n%s", args[0], text)
 	}
 }
 
