@@ -90,6 +90,7 @@ func (g *global) completeValues(root *cobra.Command) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags(root, root.PersistentFlags())
 	for _, c := range root.Commands() {
+		c.InitDefaultHelpFlag()
 		flags(c, c.Flags())
 		c.ValidArgsFunction = func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			by := nothing

@@ -42,9 +42,9 @@ type registryFlags struct {
 func (r *registryFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.BoolVar(&r.plainHTTP, "plain-http", false, "Use HTTP, not HTTPS, for the registry")
-	flags.StringArrayVar(&r.caFiles, "ca-file", nil, "`FILE` Trust the certificate authorities in this PEM file as well as the system's")
-	flags.StringVar(&r.clientCert, "client-cert", "", "`FILE` Present this client certificate (PEM) to servers that ask for one")
-	flags.StringVar(&r.clientKey, "client-key", "", "`FILE` Private key (PEM) of the client certificate")
+	flags.StringArrayVar(&r.caFiles, "ca-file", nil, "`FILE` Also trust the certificate authorities in this PEM file. Those of the system stay trusted.")
+	flags.StringVar(&r.clientCert, "client-cert", "", "`FILE` Present this PEM certificate to servers that ask for one")
+	flags.StringVar(&r.clientKey, "client-key", "", "`FILE` Private key of the client certificate, in PEM")
 	flags.BoolVar(&r.insecure, "insecure-skip-verify", false, "Do not verify the registry's certificate")
 	group(flags, registryGroup)
 }
@@ -81,13 +81,13 @@ type transferFlags struct {
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
-	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX` Download through a proxy repository, such as Nexus or Artifactory. A URL that begins with the first prefix is read from the second one instead. Prefixes are https:// for files and git repositories, docker:// for images. The longest match wins.")
+	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX` Download through a proxy repository. A repository in Nexus or Artifactory is one. A URL that begins with the first prefix is read from the second one instead. Prefixes are https:// for files and git repositories, docker:// for images. The longest match wins.")
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "`N` Transfer this many files at the same time")
 	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "`N` Repeat a failed request up to this many times in a row. The default pauses for one to two minutes in all.")
 	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "`DURATION` Wait at most this long if a server asks for a pause. Servers do so after a rate limit. If a server asks for more, the command fails at once.")
 	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` Reconnect if a transfer stands still for this long. The whole transfer may take any time.")
 	t.rate.kind = "rate"
-	c.Flags().Var(&t.rate, "max-rate", "`RATE` Limit all transfers together to this rate, such as 500KB or 2MiB a second (default: no limit)")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` Limit the rate of all transfers together. Write bytes a second like 500KB or 2MiB. (default: no limit)")
 	group(c.Flags(), networkGroup)
 }
 

@@ -46,7 +46,7 @@ func (s *selectionFlags) register(c *cobra.Command, show bool) {
 	group(flags, title)
 	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", "`=REFERENCE` "+fmt.Sprintf(additional, "the agent's image")+". Without REFERENCE, it is the image of the Botkube version.")
 	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` Image of the second container of old charts. Charts v1.0.0 to v1.4.1 run one. --with-agent-image includes its image, unless this is none. (default: the image that the chart names)")
-	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "Include the agent image for all platforms, with attestations. Then push publishes it with upstream's digest.")
+	flags.BoolVar(&s.Members.WholeImage, "whole-image", false, "Include the whole agent image. It has all platforms and attestations, so that push publishes it with upstream's digest.")
 	flags.StringVar(&s.Members.Chart, "with-chart", "", "`=URL` "+fmt.Sprintf(additional, "Botkube's Helm chart")+". It has the Botkube version, and comes from https://charts.botkube.io or from URL.")
 	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default

@@ -64,7 +64,7 @@ func TestFlagsAreDescribed(t *testing.T) {
 				t.Errorf("%s --%s is in no group", c.Name(), f.Name)
 			case (placeholder == "") != (f.Value.Type() == "bool"):
 				t.Errorf("%s --%s: the placeholder is %q", c.Name(), f.Name, placeholder)
-			case columnsOf(d.Summary) > 75 || strings.HasSuffix(d.Summary, "."):
+			case columnsOf(d.Summary) > 66 || strings.HasSuffix(d.Summary, "."):
 				t.Errorf("%s --%s: the summary is too long, or ends with a period: %s", c.Name(), f.Name, d.Summary)
 			case d.Details != "" && !strings.HasSuffix(d.Details, "."):
 				t.Errorf("%s --%s: no period at the end of: %s", c.Name(), f.Name, d.Details)

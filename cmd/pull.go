@@ -24,7 +24,7 @@ func pullCommand(g *global) *cobra.Command {
 		Short: "Download plugins, check them, and write a mirror",
 		Long: `Download plugins and everything they need, check every file, and write a mirror.
 A mirror is a directory for the agent, a bundle to carry over the gap, an image
-to mount, or a web root. One download can be written in several forms.
+to mount, or a site for a web server. One download can be written in several forms.
 
 Without a choice, all plugins of the repositories are mirrored. Choose some with
 --plugin, or those that an agent with your Helm values starts with --values.
@@ -49,7 +49,7 @@ unless you give --keep-going.`,
   botkube-mirror pull --version v1.14.0 -o bundle.tar --dependency \
     'botkube/kubectl:kubectl=https://dl.k8s.io/v1.34.1/bin/{os}/{arch}/kubectl'
 
-  # a web root
+  # a site for a web server
   botkube-mirror pull --version v1.14.0 -o site:/srv/www \
     --base-url https://mirror.example.com/botkube
 

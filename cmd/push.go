@@ -93,7 +93,7 @@ other referrers are copied too.`,
 	flags.StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` Put the Helm chart here, below PREFIX. Give botkube-chart if the registry allows names of two levels only.")
 	img.register(c)
 	group(flags, writeGroup)
-	flags.BoolVar(&o.DryRun, "dry-run", false, "Print what would be sent and which tags would change, and send nothing")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "Print what would be sent and which tags would change. Nothing is sent.")
 	flags.BoolVar(&o.Force, "force", false, "Replace tags that have other content. Where the content is the same, send again what the registry has lost.")
 	group(flags, runFlags)
 	net.register(c)

@@ -70,7 +70,7 @@ the exit code is 0. A second signal ends serve at once.`,
 	flags.StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` Serve metrics for Prometheus here, over HTTP. Probes are answered here too, however busy the server is.")
 	group(flags, "Addresses")
 	flags.StringVar(&o.TLSCert, "tls-cert", "", "`FILE` Serve HTTPS with this certificate chain (PEM). A changed file is read again.")
-	flags.StringVar(&o.TLSKey, "tls-key", "", "`FILE` Private key (PEM) of the certificate")
+	flags.StringVar(&o.TLSKey, "tls-key", "", "`FILE` Private key of the certificate, in PEM")
 	flags.StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` Ask agents for a user and password from this file. htpasswd -B writes it. A changed file is read again.")
 	group(flags, "TLS and passwords")
 	flags.IntVar(&o.Connections, "max-connections", 4096, "`N` Accept at most this many connections. Half the number of files that the process may open is the upper bound.")

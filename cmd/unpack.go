@@ -19,7 +19,7 @@ func unpackCommand(g *global) *cobra.Command {
 	var digest string
 	c := &cobra.Command{
 		Use:   "unpack BUNDLE --output TARGET",
-		Short: "Write a bundle as a directory, image or web root, offline",
+		Short: "Write a bundle as a directory, image or site, offline",
 		Long: `Write the content of a bundle in the form that you need, and check every byte on
 the way. BUNDLE is a file, a directory, docker://REFERENCE in a registry, or -
 for standard input. Only a registry needs a network.
