@@ -179,3 +179,25 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("%s\n%s", problems, after)
 	}
 }
+
+// TestUpdatedDigests wants a digest that took the place of another one to do so in commands, too.
+func TestUpdatedDigests(t *testing.T) {
+	t.Parallel()
+	old, now := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
+	page := "```console\n$ echo pushed sha256:$(printf 'b%.0s' {1..64}) in 2s\npushed OLD in 3s\n$ echo use OLD\nuse OLD\n```\n"
+	problems, after := problemsOf(t, strings.ReplaceAll(page, "OLD", old), true)
+	want := strings.ReplaceAll(strings.Replace(page, "in 3s", "in 2s", 1), "OLD", now)
+	if problems != "" || after != want {
+		t.Errorf("%s\n%s", problems, after)
+	}
+}
+
+// TestNeeds wants a block whose program is missing to be left out, but not where everything must be
+// tried.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	problems, _ := problemsOf(t, "<!-- needs: git no-such-program -->\n```console\n$ no-such-program\n```\n", false)
+	if want := tier.Thorough(); strings.Contains(problems, "there is no no-such-program") != want || !want && problems != "" {
+		t.Error(problems)
+	}
+}
