@@ -135,7 +135,7 @@ func barText(m *meter, columns int) string {
 	}
 	if idle := time.Since(m.changed).Truncate(time.Second); idle >= everyLine {
 		still := "nothing moved for " + seconds(idle)
-		_ = try(barLine{figures: still}) && try(barLine{figures: m.awaited()}) && try(barLine{figures: m.awaited() + ", " + still})
+		_ = try(barLine{figures: still}) && try(barLine{figures: m.waitsFor()}) && try(barLine{figures: m.waitsFor() + ", " + still})
 		return t.String()
 	}
 	var figures []string
@@ -152,14 +152,14 @@ func barText(m *meter, columns int) string {
 	if rate := m.rate(); rate > 0 {
 		add(size(rate) + "/s")
 	}
-	add(m.far())
+	add(m.amount())
 	names := m.names()
 	for most := mostOfName; len(names) > 0 && most >= leastOfName; most-- {
 		if try(barLine{figures: t.figures, names: listed([]string{shortened(names[0], most)}, len(names))}) {
 			break
 		}
 	}
-	try(barLine{m.doing(), t.figures, t.names})
+	try(barLine{m.activityName(), t.figures, t.names})
 	if n, of, told := m.filesDone(); told {
 		try(barLine{t.doing, fmt.Sprintf("%s, %d of %s", t.figures, n, count(of, "file")), t.names})
 	}

@@ -40,7 +40,7 @@ func (f *folds) begin(m *meter) {
 	if f == nil {
 		return
 	}
-	title := "botkube-mirror: " + m.doing()
+	title := "botkube-mirror: " + m.activityName()
 	if title == f.title {
 		return
 	}

@@ -67,7 +67,7 @@ func (l *layout) String() string {
 	for _, line := range l.lines {
 		out.WriteString(line + "\n")
 	}
-	return uncommanding(out.String())
+	return escapeCommands(out.String())
 }
 
 // begin separates a block from the one before.

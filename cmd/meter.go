@@ -216,8 +216,8 @@ func (m *meter) left() (time.Duration, bool) {
 	return time.Duration(seconds) * time.Second, seconds < 100*60*60
 }
 
-// doing names the activity.
-func (m *meter) doing() string {
+// activityName names the activity.
+func (m *meter) activityName() string {
 	if m.activity == "" {
 		return "preparing"
 	}
@@ -233,8 +233,8 @@ func (m *meter) filesDone() (n, of int, told bool) {
 	return n, max(m.files, n), m.activity != "" && m.activity != mirror.Writing && m.activity != mirror.Verifying && m.total >= 0
 }
 
-// far says how much of the activity is done.
-func (m *meter) far() string {
+// amount says how much of the activity is done.
+func (m *meter) amount() string {
 	switch {
 	case m.activity == "":
 		return size(m.received()) + " received"
@@ -280,8 +280,8 @@ func (m *meter) pauses() (subjects []string, until time.Duration) {
 	return subjects, until
 }
 
-// awaited says what the run waits for: servers, the end of a pause, another run, or this machine.
-func (m *meter) awaited() string {
+// waitsFor says what the run waits for: servers, the end of a pause, another run, or this machine.
+func (m *meter) waitsFor() string {
 	again, until := m.pauses()
 	asked := m.traffic.Asked()
 	switch {
@@ -295,7 +295,7 @@ func (m *meter) awaited() string {
 	case m.waiting != "":
 		return "waiting for " + m.waiting
 	}
-	return "still " + m.doing()
+	return "still " + m.activityName()
 }
 
 // sum has the totals of an activity that ended.

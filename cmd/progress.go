@@ -295,7 +295,7 @@ func attributes(e mirror.Event) []any {
 
 // progressLine names the activity, how much is done, the rate and the time that is left.
 func progressLine(m *meter) string {
-	parts := []string{m.far()}
+	parts := []string{m.amount()}
 	if m.total > 0 {
 		parts[0] += fmt.Sprintf(" (%d%%)", m.percent())
 	}
@@ -306,12 +306,12 @@ func progressLine(m *meter) string {
 	if left, told := m.left(); told {
 		parts = append(parts, seconds(left)+" left")
 	}
-	return m.doing() + ": " + strings.Join(parts, ", ")
+	return m.activityName() + ": " + strings.Join(parts, ", ")
 }
 
 // progressAttributes has the facts of [progressLine] for JSON. Unknown ones are left out.
 func progressAttributes(m *meter) []any {
-	attrs := farAttributes(m)
+	attrs := amountAttributes(m)
 	attrs = append(attrs, "bytesPerSecond", m.rate())
 	if left, told := m.left(); told {
 		attrs = append(attrs, "secondsLeft", int64(left/time.Second))
@@ -319,10 +319,10 @@ func progressAttributes(m *meter) []any {
 	return attrs
 }
 
-func farAttributes(m *meter) []any {
+func amountAttributes(m *meter) []any {
 	activity, bytes := string(m.activity), m.done
 	if m.activity == "" {
-		activity, bytes = m.doing(), m.received()
+		activity, bytes = m.activityName(), m.received()
 	}
 	attrs := []any{"activity", activity}
 	if m.subject != "" {
@@ -340,22 +340,22 @@ func farAttributes(m *meter) []any {
 
 // idleLine says how long nothing has moved, and what the run waits for.
 func idleLine(m *meter, idle time.Duration) string {
-	text := fmt.Sprintf("nothing moved for %s: %s", seconds(idle), m.awaited())
+	text := fmt.Sprintf("nothing moved for %s: %s", seconds(idle), m.waitsFor())
 	if m.total > 0 && m.subject == "" {
-		text += fmt.Sprintf(" (%s: %s, %d%%)", m.doing(), m.far(), m.percent())
+		text += fmt.Sprintf(" (%s: %s, %d%%)", m.activityName(), m.amount(), m.percent())
 	}
 	return text
 }
 
 func idleAttributes(m *meter, idle time.Duration) []any {
-	attrs := append(farAttributes(m), "seconds", int64(idle/time.Second))
+	attrs := append(amountAttributes(m), "seconds", int64(idle/time.Second))
 	if asked := m.traffic.Asked(); len(asked) > 0 {
 		attrs = append(attrs, "waitingFor", asked)
 	}
 	if again, until := m.pauses(); len(again) > 0 {
 		attrs = append(attrs, "retrying", again, "retrySeconds", int64(until/time.Second))
 	}
-	return append(attrs, "detail", m.awaited())
+	return append(attrs, "detail", m.waitsFor())
 }
 
 func (s sum) attributes() []any {

@@ -66,11 +66,11 @@ func oneLine(text string) string {
 
 // tame makes text from outside safe for a terminal and for the log of a CI system. It escapes control
 // characters, characters that reorder text, and commands to the CI system. Line breaks and tabs stay.
-func tame(text string) string { return uncommanding(written(text, "\n\t")) }
+func tame(text string) string { return escapeCommands(escaped(text, "\n\t")) }
 
-// uncommanding escapes lines that GitHub's runner would take for a command: ::NAME:: at the beginning
+// escapeCommands escapes lines that GitHub's runner would take for a command: ::NAME:: at the beginning
 // (actions/runner, ActionCommand.TryParseV2).
-func uncommanding(text string) string {
+func escapeCommands(text string) string {
 	if !strings.Contains(text, "::") {
 		return text
 	}
@@ -104,9 +104,9 @@ func (w jsonWriter) Write(p []byte) (int, error) {
 func jsonLog(to io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(jsonWriter{to}, nil)) }
 
 // tameName is [tame] for a text that must stay on one line.
-func tameName(name string) string { return written(name, "") }
+func tameName(name string) string { return escaped(name, "") }
 
-func written(text, kept string) string {
+func escaped(text, kept string) string {
 	unruly := func(r rune) bool {
 		known := unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 		return known && !strings.ContainsRune(kept, r)
