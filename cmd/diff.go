@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,11 +42,11 @@ bytes, and names in it are escaped.`,
 			if err != nil {
 				return err
 			}
-			summary := diffSummary
+			write := writeDiff
 			if g.format == "markdown" {
-				summary = diffMarkdown
+				write = func(out *layout, d *mirror.Diffed) { out.raw(diffMarkdown(d)) }
 			}
-			if err := g.print(d, func(out *layout) { out.raw(summary(d)) }); err != nil || !exitCode || len(d.Differences) == 0 {
+			if err := g.print(d, func(out *layout) { write(out, d) }); err != nil || !exitCode || len(d.Differences) == 0 {
 				return err
 			}
 			return fault.New(fault.Differs, "%s and %s differ", form.SourceName(args[0]), form.SourceName(args[1]))
@@ -61,27 +62,54 @@ func exitCodeFlag(c *cobra.Command, to *bool) {
 	group(c.Flags(), outputGroup)
 }
 
-func diffSummary(d *mirror.Diffed) string {
-	var out strings.Builder
+func writeDiff(out *layout, d *mirror.Diffed) {
+	verdict, state := diffVerdict(d, orNone), caution
+	switch {
+	case d.Alarming > 0:
+		state = bad
+	case len(d.Differences) == 0:
+		state = good
+	}
+	if n := count(len(d.Differences), "difference"); len(d.Differences) > 0 && verdict[0] != n {
+		verdict = append(verdict, n)
+	}
+	out.verdict(state, form.SourceName(d.A.Target)+" -> "+form.SourceName(d.B.Target), verdict[0], verdict[1:]...)
 	if d.Alarming > 0 {
-		fmt.Fprintf(&out, "ALARM: %s that must not change.\nUpstream replaced content, or somebody else did. Ask the publisher first.\n\n", plural(d.Alarming, "thing differs", "things differ"))
+		out.text("Content changed that must not change: the publisher or an attacker replaced it. Ask the publisher before you use it.")
 	}
-	for _, difference := range d.Differences {
-		fmt.Fprintln(&out, changeSigns[difference.Change], tameName(difference.String()))
+	rest := d.Differences
+	for _, t := range diffTables {
+		var own []lock.Difference
+		if own, rest = t.split(rest); len(own) == 0 {
+			continue
+		}
+		var rows [][]string
+		for _, d := range own {
+			what, from, to := diffRow(d, orNone)
+			rows = append(rows, []string{what, from, to})
+		}
+		out.title("%s:", t.title)
+		out.table([]column{word(strings.ToUpper(t.head)), phrase("WAS"), phrase("IS")}, rows)
 	}
-	writeNotCompared(&out, d.NotCompared)
-	if len(d.Differences) == 0 {
-		out.WriteString("no differences\n")
-	} else {
-		fmt.Fprintln(&out, count(len(d.Differences), "difference"))
-	}
-	return out.String()
+	writeNotCompared(out, d.NotCompared)
 }
 
-var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", lock.Changed: "~"}
+// orNone returns a text, or a dash for an empty one.
+func orNone(text string) string { return cmp.Or(text, "–") }
 
-func writeNotCompared(out *strings.Builder, all []mirror.NotCompared) {
+func writeNotCompared(out *layout, all []mirror.NotCompared) {
+	for _, text := range notCompared(all) {
+		out.note("%s", text)
+	}
+}
+
+// notCompared says what one of the two mirrors cannot hold.
+func notCompared(all []mirror.NotCompared) (notes []string) {
 	for _, n := range slices.Compact(all) {
-		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", n.Subject.What(), forms.All.NameOf(n.Kind))
+		notes = append(notes, fmt.Sprintf("not compared: %s, as the %s cannot hold it", n.Subject.What(), forms.All.NameOf(n.Kind)))
 	}
+	return notes
 }
+
+// changeSigns are for lines of outdated.
+var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", lock.Changed: "~"}

@@ -29,7 +29,9 @@ func TestDiffSummary(t *testing.T) {
 	repository, file := of(lock.SubjectRepository), of(lock.SubjectFile)
 	repository.Repository, file.URL = "demo", "https://e.com/greet"
 	digest := func(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }
-	got := diffSummary(&mirror.Diffed{
+	out := &layout{width: 80}
+	writeDiff(out, &mirror.Diffed{
+		A: mirror.DiffedSide{Identity: mirror.Identity{Target: "a.tar"}}, B: mirror.DiffedSide{Identity: mirror.Identity{Target: "-", BotkubeVersion: "v1.14.0"}},
 		Differences: []lock.Difference{
 			with(of(lock.SubjectBotkube), lock.AspectVersion, "", "v1.14.0"),
 			{Change: lock.Added, Subject: lock.SubjectRepository, Repository: "extra", To: "https://e.com/extra.yaml"},
@@ -47,25 +49,54 @@ func TestDiffSummary(t *testing.T) {
 		Alarming:    2,
 		NotCompared: []mirror.NotCompared{{Subject: lock.SubjectChart, Kind: "image"}},
 	})
-	const want = `ALARM: 2 things differ that must not change.
-Upstream replaced content, or somebody else did. Ask the publisher first.
+	const want = `a.tar -> standard input: ALARM, 2 replaced in place, – → v1.14.0, 1 dependency
+  changed, 12 differences
 
-~ Botkube: none -> v1.14.0
-+ repository extra: https://e.com/extra.yaml
-~ repository demo: https://e.com/1 -> https://e.com/2
-~ repository demo: the JSON schemas that its index refers to
-~ executor demo/hello@v1.0.0 for linux/amd64: dependency greet: checksum by the index -> by nobody
-~ executor demo/hello@v1.0.0 for linux/amd64: dependency greet: now only a newer version of the plugin lists it
-~ executor demo/hello@v1.0.0 for linux/amd64: dependency greet: now its own version of the plugin lists it
-~ https://e.com/greet: checksum by the publisher, in https://e.com/greet.sha256 -> https://e.com/SHA256SUMS
-~ agent image: e.com/b:1 -> e.com/b:2
-~ agent image for linux/amd64: other content under the same reference: sha256:111111111111 -> sha256:222222222222
-~ chart: name botkube -> botcube
-~ chart: other content under the same version: sha256:333333333333 -> sha256:444444444444
-not compared: chart, which the mountable image cannot hold
-12 differences
+Content changed that must not change: the publisher or an attacker replaced it.
+  Ask the publisher before you use it.
+
+Replaced in place:
+WHAT                         WAS                  IS
+agent image for linux/amd64  sha256:111111111111  sha256:222222222222
+chart                        sha256:333333333333  sha256:444444444444
+
+Botkube and platforms:
+WHAT     WAS  IS
+Botkube  –    v1.14.0
+
+Where checksums come from:
+FILE                                                 WAS
+  IS
+greet of executor demo/hello@v1.0.0 for linux/amd64  the index
+  nobody
+https://e.com/greet, checksum files                  https://e.com/greet.sha256
+  https://e.com/SHA256SUMS
+
+Dependencies:
+DEPENDENCY                                           WAS            IS
+greet of executor demo/hello@v1.0.0 for linux/amd64  its own        only a newer
+                                                     version of     version of
+                                                     the plugin     the plugin
+                                                     lists it       lists it
+greet of executor demo/hello@v1.0.0 for linux/amd64  only a newer   its own
+                                                     version of     version of
+                                                     the plugin     the plugin
+                                                     lists it       lists it
+
+Images and chart:
+WHAT         WAS        IS
+agent image  e.com/b:1  e.com/b:2
+chart, name  botkube    botcube
+
+Indexes, templates and other files:
+WHAT                           WAS              IS
+repository extra               –                https://e.com/extra.yaml
+repository demo                https://e.com/1  https://e.com/2
+repository demo, JSON schemas  –                changed
+
+note: not compared: chart, as the mountable image cannot hold it
 `
-	if got != want {
+	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -170,7 +201,7 @@ New content: 1 file, 1.0 KiB in all.
 |---|---|---|
 | 'repository HOSTILE', JSON schemas | – | changed |
 
-* not compared: chart, which the mountable image cannot hold
+* not compared: chart, as the mountable image cannot hold it
 `)
 	if got := diffMarkdown(d); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

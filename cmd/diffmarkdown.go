@@ -20,28 +20,27 @@ const (
 	mostShown = 15
 )
 
-// markdownTable is a table of a difference in Markdown: the differences that belong to no table
-// before it.
-type markdownTable struct {
+// diffTable is a table of differences: those that belong to no table before it.
+type diffTable struct {
 	title, head string
 	// open tables are never folded.
 	open bool
 	has  func(lock.Difference) bool
 }
 
-var (
-	replacedTable = markdownTable{"Replaced in place", "What", true, lock.Difference.Alarming}
-	// markdownTables come after the totals, which have Botkube's version and the platforms.
-	markdownTables = []markdownTable{
-		{"Plugins", "Plugin", false, about(lock.SubjectPlugin, lock.SubjectBuild)},
-		{"Where checksums come from", "File", false, func(d lock.Difference) bool {
-			return d.Aspect == lock.AspectVerifiedBy || d.Aspect == lock.AspectVerifiedWith
-		}},
-		{"Dependencies", "Dependency", false, about(lock.SubjectDependency)},
-		{"Images and chart", "What", false, about(lock.SubjectAgentImage, lock.SubjectWatcherImage, lock.SubjectChart)},
-		{"Indexes, templates and other files", "What", false, func(lock.Difference) bool { return true }},
-	}
-)
+// diffTables are in the order in which they are printed. In Markdown, the totals come after the first
+// and have what the second has.
+var diffTables = []diffTable{
+	{"Replaced in place", "What", true, lock.Difference.Alarming},
+	{"Botkube and platforms", "What", false, about(lock.SubjectBotkube, lock.SubjectPlatform)},
+	{"Plugins", "Plugin", false, about(lock.SubjectPlugin, lock.SubjectBuild)},
+	{"Where checksums come from", "File", false, func(d lock.Difference) bool {
+		return d.Aspect == lock.AspectVerifiedBy || d.Aspect == lock.AspectVerifiedWith
+	}},
+	{"Dependencies", "Dependency", false, about(lock.SubjectDependency)},
+	{"Images and chart", "What", false, about(lock.SubjectAgentImage, lock.SubjectWatcherImage, lock.SubjectChart)},
+	{"Indexes, templates and other files", "What", false, func(lock.Difference) bool { return true }},
+}
 
 func about(subjects ...lock.Subject) func(lock.Difference) bool {
 	return func(d lock.Difference) bool { return slices.Contains(subjects, d.Subject) }
@@ -51,17 +50,17 @@ func about(subjects ...lock.Subject) func(lock.Difference) bool {
 // comes from outside stands in code spans, where no markup and no mention of a user counts.
 func diffMarkdown(d *mirror.Diffed) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "### Botkube plugins: %s\n\n%s → %s\n", diffVerdict(d), code(form.SourceName(d.A.Target)), code(form.SourceName(d.B.Target)))
+	fmt.Fprintf(&out, "### Botkube plugins: %s\n\n%s → %s\n", strings.Join(diffVerdict(d, code), ", "), code(form.SourceName(d.A.Target)), code(form.SourceName(d.B.Target)))
 	if d.Alarming > 0 {
 		out.WriteString("\n**ALARM: content changed that must not change.** The publisher or an attacker replaced it.\nAsk the publisher before you merge.\n")
 	}
-	rest, left := replacedTable.take(&out, d.Differences)
+	rest, left := diffTables[0].take(&out, d.Differences)
 	if len(d.Differences) > 0 {
 		writeMarkdownTotals(&out, d)
 	}
 	left += writeUnverified(&out, d.New.Unverified)
-	rest = slices.DeleteFunc(slices.Clone(rest), about(lock.SubjectBotkube, lock.SubjectPlatform))
-	for _, t := range markdownTables {
+	_, rest = diffTables[1].split(rest)
+	for _, t := range diffTables[2:] {
 		var unfit int
 		rest, unfit = t.take(&out, rest)
 		left += unfit
@@ -69,27 +68,26 @@ func diffMarkdown(d *mirror.Diffed) string {
 	if left > 0 {
 		fmt.Fprintf(&out, "\n%s not fit into a comment: botkube-mirror diff prints all.\n", plural(left, "row does", "rows do"))
 	}
-	var notCompared strings.Builder
-	if writeNotCompared(&notCompared, d.NotCompared); notCompared.Len() > 0 {
-		out.WriteString("\n")
-		for line := range strings.Lines(notCompared.String()) {
-			out.WriteString("* " + line)
+	for i, text := range notCompared(d.NotCompared) {
+		if i == 0 {
+			out.WriteString("\n")
 		}
+		out.WriteString("* " + tameName(text) + "\n")
 	}
 	return out.String()
 }
 
-// diffVerdict says in a line what changed.
-func diffVerdict(d *mirror.Diffed) string {
+// diffVerdict says in a few parts what changed. Quote is for what comes from outside.
+func diffVerdict(d *mirror.Diffed, quote func(string) string) []string {
 	if len(d.Differences) == 0 {
-		return "no differences"
+		return []string{"no differences"}
 	}
 	var parts []string
 	if d.Alarming > 0 {
 		parts = append(parts, fmt.Sprintf("ALARM, %d replaced in place", d.Alarming))
 	}
 	if a, b := d.A.BotkubeVersion, d.B.BotkubeVersion; a != b {
-		parts = append(parts, code(a)+" → "+code(b))
+		parts = append(parts, quote(a)+" → "+quote(b))
 	}
 	n := map[lock.Change]int{}
 	dependencies := map[string]bool{}
@@ -113,9 +111,9 @@ func diffVerdict(d *mirror.Diffed) string {
 		parts = append(parts, fmt.Sprintf("%s changed", plural(len(dependencies), "dependency", "dependencies")))
 	}
 	if len(parts) == 0 {
-		return count(len(d.Differences), "difference")
+		return []string{count(len(d.Differences), "difference")}
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 func writeMarkdownTotals(out *strings.Builder, d *mirror.Diffed) {
@@ -143,17 +141,22 @@ func writeUnverified(out *strings.Builder, urls []string) (left int) {
 	return left
 }
 
-// take writes a table of the differences that belong to it. It returns the others, and how many
-// rows did not fit.
-func (t markdownTable) take(out *strings.Builder, from []lock.Difference) (others []lock.Difference, left int) {
-	var all []lock.Difference
+// split returns the differences that belong to a table, and the others.
+func (t diffTable) split(from []lock.Difference) (own, others []lock.Difference) {
 	for _, d := range from {
 		if t.has(d) {
-			all = append(all, d)
+			own = append(own, d)
 		} else {
 			others = append(others, d)
 		}
 	}
+	return own, others
+}
+
+// take writes a table of the differences that belong to it. It returns the others, and how many
+// rows did not fit.
+func (t diffTable) take(out *strings.Builder, from []lock.Difference) (others []lock.Difference, left int) {
+	all, others := t.split(from)
 	if len(all) == 0 {
 		return others, 0
 	}
@@ -164,7 +167,7 @@ func (t markdownTable) take(out *strings.Builder, from []lock.Difference) (other
 	}
 	fmt.Fprintf(out, "| %s | Was | Is |\n|---|---|---|\n", t.head)
 	for _, d := range all {
-		what, from, to := markdownRow(d)
+		what, from, to := diffRow(d, code)
 		left += writeIfFits(out, fmt.Sprintf("| %s | %s | %s |\n", what, from, to))
 	}
 	if folded {
@@ -181,23 +184,24 @@ func writeIfFits(out *strings.Builder, row string) (left int) {
 	return 0
 }
 
-func markdownRow(d lock.Difference) (what, from, to string) {
+// diffRow returns the cells of a difference. Quote is for what comes from outside.
+func diffRow(d lock.Difference, quote func(string) string) (what, from, to string) {
 	was, is := d.Sides()
-	if from, to = code(was), code(is); d.Aspect == lock.AspectVerifiedBy || d.Aspect == lock.AspectFromNewest {
-		from, to = was, is // words of our own
+	if from, to = quote(was), quote(is); d.Aspect == lock.AspectVerifiedBy || d.Aspect == lock.AspectFromNewest {
+		from, to = was, is // these are fixed words
 	}
 	switch d.Subject {
 	case lock.SubjectPlugin:
-		what = fmt.Sprintf("%s %s", d.Type, code(d.Repository+"/"+d.Name))
+		what = fmt.Sprintf("%s %s", d.Type, quote(d.Repository+"/"+d.Name))
 		if d.Change != lock.Changed {
-			from, to = code(d.Version), code(d.Version)
+			from, to = quote(d.Version), quote(d.Version)
 		}
 	case lock.SubjectBuild:
-		what = fmt.Sprintf("%s %s for %s", d.Type, code(d.Repository+"/"+d.Name+"@"+d.Version), code(d.Platform.String()))
+		what = fmt.Sprintf("%s %s for %s", d.Type, quote(d.Repository+"/"+d.Name+"@"+d.Version), quote(d.Platform.String()))
 	case lock.SubjectDependency:
-		what = fmt.Sprintf("%s of %s %s for %s", code(d.Dependency), d.Type, code(d.Repository+"/"+d.Name+"@"+d.Version), code(d.Platform.String()))
+		what = fmt.Sprintf("%s of %s %s for %s", quote(d.Dependency), d.Type, quote(d.Repository+"/"+d.Name+"@"+d.Version), quote(d.Platform.String()))
 	default:
-		what = code(d.What())
+		what = quote(d.What())
 	}
 	switch {
 	case d.Change == lock.Added:

@@ -109,7 +109,9 @@ func writeVerification(out *layout, v *mirror.Verification, verbose bool) {
 	if v.Values != nil {
 		writeChecked(out, v.Values)
 	}
-	writeAgainst(out, v)
+	if v.Against != nil {
+		writeNotCompared(out, v.Against.NotCompared)
+	}
 	for _, n := range v.Notes {
 		out.note("%s", n)
 	}
@@ -147,7 +149,7 @@ func writeVerified(out *layout, v *mirror.Verification) {
 	}
 	out.text("%s", strings.ToUpper(what[:1])+what[1:])
 	for _, fact := range [][2]string{
-		{"digest", v.Digest}, {"mount at", v.Mount}, {"serve at", v.BaseURL}, {"checked", size(v.Bytes)}, {"checksums", checksumsOf(v.Files)}, {"agent", offline(v)},
+		{"digest", v.Digest}, {"mount at", v.Mount}, {"serve at", v.BaseURL}, {"checked", size(v.Bytes)}, {"checksums", checksumsOf(v.Files)}, {"agent", offline(v)}, {"against", against(v)},
 	} {
 		if fact[1] != "" {
 			out.item("%-9s  %s", fact[0], fact[1])
@@ -313,22 +315,18 @@ func writeConnections(out *layout, c *values.Checked) {
 	}
 }
 
-func writeAgainst(out *layout, v *mirror.Verification) {
+// against says how the mirror compares with another, if it has the same lock.
+func against(v *mirror.Verification) string {
 	a := v.Against
-	if a == nil {
-		return
+	if a == nil || len(a.Differences) > 0 { // which are among the problems
+		return ""
 	}
-	var notCompared strings.Builder
-	writeNotCompared(&notCompared, a.NotCompared)
-	out.raw(notCompared.String())
-	name := form.SourceName(a.Target)
+	same := "same lock as " + form.SourceName(a.Target)
 	switch {
-	case len(a.Differences) > 0: // which are among the problems
 	case v.Altered():
-		out.text("The lock is the same as in %s, but some files differ from those unpacked from it.", name)
+		return same + ", but not the same files as when unpacked from it"
 	case a.Remade && v.Intact:
-		out.text("The lock is the same as in %s, and every file is the same as when unpacked from it.", name)
-	default:
-		out.text("The lock is the same as in %s.", name)
+		return same + ", and the same files as when unpacked from it"
 	}
+	return same
 }
