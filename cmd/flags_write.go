@@ -22,7 +22,7 @@ type writeFlags struct {
 
 func (w *writeFlags) register(c *cobra.Command) {
 	c.Flags().StringArrayVarP(&w.outputs, "output", "o", nil,
-		"`TARGET` Write this: DIR, FILE.tar, oci:DIR, image:FILE.tar or site:DIR. They are a directory for an agent, a bundle in a file or a directory, an image, and a site for a web server. - writes a bundle to standard output.")
+		"`TARGET` Write this: DIR, FILE.tar, oci:DIR, image:FILE.tar or site:DIR. They are a directory for an agent, a bundle in a file or in a directory, an image, and a site for a web server. With -, a bundle goes to standard output.")
 	c.Flags().StringVar(&w.baseURL, "base-url", "", "`URL` URL under which the site will be served")
 	w.imageFlags.register(c)
 	group(c.Flags(), writeGroup)

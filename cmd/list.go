@@ -22,9 +22,9 @@ func listCommand(g *global) *cobra.Command {
 		Use:   "list [TARGET | --version VERSION]",
 		Short: "Show what a mirror holds, or what upstream offers",
 		Long: `Show the plugins, platforms and dependencies of a mirror, with their sizes and
-where their checksums come from. TARGET is a lock or any mirror: a bundle or an
-image in a file, a directory or a registry (docker://REFERENCE), a directory for
-an agent, a site or one version of it (SITE/VERSION), or - for standard input.
+where their checksums come from. TARGET is a lock, a bundle or an image (a file,
+a directory or docker://REFERENCE), a directory for an agent, a site, or one
+version of it (SITE/VERSION). - reads standard input.
 
 Without TARGET, list shows what pull would download with the same flags, by
 default for all platforms.

@@ -21,8 +21,8 @@ type meter struct {
 	// subject is the output being written, or empty.
 	subject string
 	began   time.Time
-	// total is the number of bytes in all, or -1. done is how many of them are complete, and moved
-	// how many of those moved in this run.
+	// total is the number of bytes in all, or -1 if it is not known. done of them are complete, and
+	// moved of those moved in this run.
 	total, done, moved  int64
 	files, moving, kept int // planned; done, of which bytes moved; done without
 	under               map[string]*flight
@@ -343,8 +343,8 @@ func (s sum) String() string {
 // seconds writes a duration for people.
 func seconds(d time.Duration) string { return d.Round(time.Second).String() }
 
-// shortName returns the last part of a URL, a path or a reference: a digest, or a file name without
-// the parts that all plugins have in their names.
+// shortName returns the last part of a URL, a path or a reference. It shortens the names of plugin
+// files by the parts that all of them have.
 func shortName(subject string) string {
 	source, _, _ := strings.Cut(agent.Redact(subject), "?")
 	name := path.Base(source)

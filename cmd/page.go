@@ -225,8 +225,8 @@ func commandGroups(c *cobra.Command) (groups []CommandGroup) {
 	return groups
 }
 
-// blocks splits a text at empty lines. A block that is indented is a list: each term is followed by
-// two or more blanks and its meaning, which may go on in lines that are indented more.
+// blocks splits a text at empty lines. An indented block is a list of terms. Two or more blanks are
+// between a term and its meaning. Lines that are indented more continue the meaning.
 func blocks(text string) (all []Block) {
 	for part := range strings.SplitSeq(text, "\n\n") {
 		switch {

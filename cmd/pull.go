@@ -24,7 +24,8 @@ func pullCommand(g *global) *cobra.Command {
 		Short: "Download plugins, check them, and write a mirror",
 		Long: `Download plugins and everything they need, check every file, and write a mirror.
 A mirror is a directory for the agent, a bundle to carry over the gap, an image
-to mount, or a site for a web server. One download can be written in several forms.
+to mount, or a site for a web server. One download can be written in several
+forms.
 
 Without a choice, all plugins of the repositories are mirrored. Choose some with
 --plugin, or those that an agent with your Helm values starts with --values.

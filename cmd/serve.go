@@ -33,8 +33,8 @@ the other. Indexes name files of this server only. Their URLs begin with
 similar headers are ignored.
 
 Every file is compared with its checksum before it is served for the first time,
-and again after it was changed. serve notices bundles that are added, replaced
-or removed. It serves a new version once all its files are complete and correct.
+and again after a change. You may add, replace and remove bundles at any time. A
+new version is served once all its files are complete and correct.
 
 These paths are not for agents:
 

@@ -160,8 +160,8 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// choose keeps only the ways on the command line, if there are any: how files come to the agent may
-// also be set in the configuration file.
+// choose keeps only the ways on the command line, if there are any. Others may come from the
+// configuration file.
 func (v *valuesFlags) choose() {
 	ways := map[string]*string{"pvc": &v.Claim, "seed-from": &v.SeedFrom, "image": &v.Image, "base-url": &v.BaseURL}
 	named := false

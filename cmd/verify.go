@@ -22,13 +22,13 @@ func verifyCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify TARGET",
 		Short: "Check every file of a mirror, and that the agent stays offline",
-		Long: `Check every file of a mirror against its lock. verify reports files that are
+		Long: `Check every file of a mirror against its lock. This finds files that are
 damaged, missing or unexpected, and indexes that would make an agent call
-outside. It writes nothing, and only a registry needs a network.
+outside. Nothing is written, and only a registry needs a network.
 
-TARGET is a directory for an agent, a bundle (a file or a directory), an image,
-a site or one version of it (SITE/VERSION), docker://REFERENCE in a registry, or
-- for a bundle on standard input.
+TARGET is a directory for an agent, a bundle or an image (a file, a directory or
+docker://REFERENCE), a site, or one version of it (SITE/VERSION). - reads a
+bundle from standard input.
 
 With --values, verify also checks two things for an agent with these Helm
 values. The mirror must have everything that the agent starts. And the agent
