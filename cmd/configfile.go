@@ -137,7 +137,7 @@ func (g *global) fromFile(c *cobra.Command) error {
 }
 
 // helmKey matches the problem of a file that has Helm values.
-var helmKey = lazyregexp.New(`there is no key "(communications|executors|sources)"`)
+var helmKey = lazyregexp.New(`unknown key "(communications|executors|sources)"`)
 
 func assign(f *pflag.Flag, values []string) error {
 	if f == nil || f.Changed {

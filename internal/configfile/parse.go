@@ -38,7 +38,7 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 		patterns: map[string]*regexp.Regexp{},
 	}
 	if len(data) > MaxSize {
-		return r.file, []Problem{{Text: fmt.Sprintf("the file has more than the %d bytes that are read", MaxSize)}}
+		return r.file, []Problem{{Text: fmt.Sprintf("the file has more than the maximum of %d bytes", MaxSize)}}
 	}
 	data, err := textfile.Decode(data)
 	if err != nil {
@@ -62,21 +62,21 @@ func document(data []byte) (*yaml.Node, *Problem) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
-		return nil, &Problem{Text: "the file says nothing"}
+		return nil, &Problem{Text: "the file is empty"}
 	} else if err != nil {
 		return nil, syntax(data, err)
 	}
 	if err := decoder.Decode(&second); err == nil {
-		return nil, &Problem{Line: second.Line, Column: second.Column, Text: "a second YAML document begins here, but a file has one only"}
+		return nil, &Problem{Line: second.Line, Column: second.Column, Text: "a second YAML document starts here, but the file can have only one"}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, syntax(data, err)
 	}
 	if len(first.Content) != 1 {
-		return nil, &Problem{Text: "the file says nothing"}
+		return nil, &Problem{Text: "the file is empty"}
 	}
 	top := first.Content[0]
 	if top.Kind == yaml.ScalarNode && top.ShortTag() == "!!null" {
-		return nil, &Problem{Text: "the file says nothing"}
+		return nil, &Problem{Text: "the file is empty"}
 	}
 	if top.Kind != yaml.MappingNode {
 		return nil, &Problem{Line: top.Line, Column: top.Column, Text: "expected a mapping of keys to values"}
@@ -116,14 +116,14 @@ func (r *reader) mapping(n *yaml.Node, each func(name string, key, value *yaml.N
 		key, value := n.Content[i], resolved(n.Content[i+1])
 		switch {
 		case i/2 >= maxItems:
-			r.problem(key, "more than the %d keys of a mapping that are read", maxItems)
+			r.problem(key, "a mapping has more than the maximum of %d keys", maxItems)
 			return
 		case key.Tag == "!!merge":
-			r.problem(key, "merge keys (<<) are not read; what stands at the top of the file holds for every command")
+			r.problem(key, "merge keys (<<) are not supported; settings at the top of the file are for every command")
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
-			r.problem(key, "expected a key that is a text")
+			r.problem(key, "expected a string as key")
 		case first[key.Value] > 0:
-			r.problem(key, "the key %s stands in line %d already", quoted(key.Value), first[key.Value])
+			r.problem(key, "the key %s is already in line %d", quoted(key.Value), first[key.Value])
 		default:
 			first[key.Value] = key.Line
 			each(key.Value, key, value)
@@ -146,7 +146,7 @@ func (r *reader) top(name string, key, value *yaml.Node) {
 		for _, c := range g.Commands {
 			known = append(known, c.Name)
 		}
-		r.problem(key, "there is no key %s%s", quoted(name), meant(name, known))
+		r.problem(key, "unknown key %s%s", quoted(name), meant(name, known))
 	}
 }
 
@@ -210,7 +210,7 @@ func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 	switch {
 	case n.Kind == yaml.SequenceNode && k.Many:
 		if len(n.Content) > maxItems {
-			r.problem(n, "%s: more than the %d items of a list that are read", k.Name, maxItems)
+			r.problem(n, "%s: a list has more than the maximum of %d items", k.Name, maxItems)
 			return nil, false
 		}
 		for _, item := range n.Content {
@@ -227,13 +227,13 @@ func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 func (r *reader) joined(k *Key, joins []string, prefix string, n *yaml.Node) (values []string) {
 	if len(joins) == 0 {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			r.problem(n, "%s: expected a text%s", k.Name, unquoted(n))
+			r.problem(n, "%s: expected a string%s", k.Name, unquoted(n))
 			return nil
 		}
 		return []string{r.suited(k, n, prefix+n.Value)}
 	}
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "%s: expected a mapping of names to texts", k.Name)
+		r.problem(n, "%s: expected a mapping of names to strings", k.Name)
 		return nil
 	}
 	r.mapping(n, func(name string, key, value *yaml.Node) {
@@ -278,7 +278,7 @@ func unquoted(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 		return ""
 	}
-	return "; put it in quotes, since YAML takes it for something else"
+	return "; put the value in quotes, or YAML reads it as another type"
 }
 
 func (k *Key) expects() string {
@@ -295,13 +295,13 @@ func (k *Key) expects() string {
 	case k.Type == Int:
 		what = "a whole number"
 	default:
-		what = "a text"
+		what = "a string"
 	}
 	if k.NoOptDefault != "" {
 		what += ", true or false"
 	}
 	if k.Many {
-		what += ", or a list of such"
+		what += ", or a list of these"
 	}
 	return what
 }
@@ -361,7 +361,7 @@ func syntax(data []byte, err error) *Problem {
 	} else {
 		line = lineAt(data, unreadable(data))
 	}
-	return &Problem{Line: max(1, min(line, lineAt(data, len(data)-1))), Text: "it is no YAML: " + why}
+	return &Problem{Line: max(1, min(line, lineAt(data, len(data)-1))), Text: "not valid YAML: " + why}
 }
 
 func lineAt(data []byte, at int) int { return 1 + bytes.Count(data[:max(0, at)], []byte("\n")) }

@@ -80,8 +80,8 @@ func TestSettle(t *testing.T) {
 		{"ignored, and it suffices", nil, 0o777, ""},
 		{"refused, and it suffices", fs.ErrPermission, 0o777, ""},
 		{"unsupported, and it suffices", errors.ErrUnsupported, 0o755, ""},
-		{"ignored", nil, 0o644, "x: its mode is 0644, but other users need 0555, and the file system ignores a change of the mode"},
-		{"refused", &fs.PathError{Op: "chmod", Path: "x", Err: fs.ErrPermission}, 0o644, "x: its mode is 0644, but other users need 0555, and the mode cannot be changed: permission denied"},
+		{"ignored", nil, 0o644, "x: its mode is 0644, but other users need 0555, and the file system ignores chmod"},
+		{"refused", &fs.PathError{Op: "chmod", Path: "x", Err: fs.ErrPermission}, 0o644, "x: its mode is 0644, but other users need 0555, and chmod fails: permission denied"},
 		{"another failure", broken, 0o755, "input/output error"},
 	} {
 		err := checkAccess(c.changed, look(c.has), "x", 0o755, Anyone)

@@ -18,9 +18,9 @@ func Hint(err error, elsewhere string) string {
 	link, isLink := errors.AsType[*os.LinkError](err)
 	switch {
 	case isTooLarge(err):
-		return "the file system takes no files of this size (FAT32: up to 4 GiB), or ulimit -f forbids them: " + elsewhere + ", or format it as exFAT"
+		return elsewhere + ": this file system cannot store a file of this size (FAT32: at most 4 GiB), or ulimit -f is too low; or format the disk as exFAT"
 	case isLink && (errors.Is(link.Err, fs.ErrPermission) || errors.Is(link.Err, errors.ErrUnsupported)):
-		return "if you may write here, the file system does not rename files, like an object store that is mounted: " + elsewhere + ", and copy from there"
+		return elsewhere + ", and copy the result from there: this file system cannot rename files (perhaps a mounted object store), or you cannot write to it"
 	}
 	return ""
 }

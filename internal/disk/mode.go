@@ -25,7 +25,7 @@ func (a Access) Exposed() bool { return runtime.GOOS != "windows" && a.Mode&writ
 func (a Access) Wrong(r Reader, mode fs.FileMode) string {
 	wrong := a.WrongOnModeless(r, mode)
 	if wrong == "" && a.Exposed() {
-		wrong = fmt.Sprintf("its mode is %04o: every user may change it", a.Mode.Perm())
+		wrong = fmt.Sprintf("its mode is %04o, so every user can change it", a.Mode.Perm())
 	}
 	return wrong
 }
@@ -34,7 +34,7 @@ func (a Access) Wrong(r Reader, mode fs.FileMode) string {
 // may change a file there is not to be held against the file.
 func (a Access) WrongOnModeless(r Reader, mode fs.FileMode) string {
 	if a.Mode.IsRegular() && a.Mode&special != 0 {
-		return "it has the set-user-ID, the set-group-ID or the sticky bit, which pull never sets"
+		return "it has the setuid, setgid or sticky bit, which botkube-mirror never sets"
 	}
 	return a.Lacking(r, mode)
 }
@@ -81,9 +81,9 @@ type ModeError struct {
 
 func (e *ModeError) Error() string {
 	if e.Err == nil {
-		return fmt.Sprintf("%s: %s, and the file system ignores a change of the mode", e.Path, e.Lacking)
+		return fmt.Sprintf("%s: %s, and the file system ignores chmod", e.Path, e.Lacking)
 	}
-	return fmt.Sprintf("%s: %s, and the mode cannot be changed: %s", e.Path, e.Lacking, Reason(e.Err))
+	return fmt.Sprintf("%s: %s, and chmod fails: %s", e.Path, e.Lacking, Reason(e.Err))
 }
 
 func (e *ModeError) Unwrap() error { return e.Err }

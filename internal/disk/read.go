@@ -15,7 +15,7 @@ import (
 type TooLongError struct{ Max int64 }
 
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("it has more than the %d bytes that are read", e.Max)
+	return fmt.Sprintf("it has more than the maximum of %d bytes", e.Max)
 }
 
 // ReadAtMost reads to the end. More than max bytes are a [TooLongError].

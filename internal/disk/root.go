@@ -54,7 +54,7 @@ func ReadDir(root *os.Root, name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-var errReplaced = fault.New(fault.Integrity, "it was replaced while it was opened")
+var errReplaced = fault.New(fault.Integrity, "another process replaced it")
 
 // OpenRegular opens a regular file below a root to read. It follows no link and does
 // not wait for the writer of a pipe. A file that is replaced meanwhile, as when another

@@ -61,7 +61,7 @@ func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 		if f.Audit == nil {
 			_, err := f.Open(ctx, p) // it may be of another form
 			if err == nil {
-				err = fault.New(fault.Usage, "%s is a %s, which there is nothing to verify of", p, f.Name).
+				err = fault.New(fault.Usage, "%s is a %s: it has no files to verify", p, f.Name).
 					WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", p.Target)
 			}
 			return err
@@ -91,7 +91,7 @@ const maxNoted = 8
 // a mirror has there, if its own is not among them, and the documents beside it.
 func (a *Audit) NoteNames(tag string, names []string, beside []oci.Named) {
 	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
-		a.Note(fmt.Sprintf("index.json calls it %s", oci.Clip(strings.Join(names, ", "))))
+		a.Note(fmt.Sprintf("index.json gives it the name %s", oci.Clip(strings.Join(names, ", "))))
 	}
 	var told []string
 	for _, n := range beside[:min(len(beside), maxNoted)] {
@@ -101,6 +101,6 @@ func (a *Audit) NoteNames(tag string, names []string, beside []oci.Named) {
 		told = append(told, fmt.Sprintf("and %d more", len(beside)-maxNoted))
 	}
 	if len(told) > 0 {
-		a.Note("index.json also names what is not part of it, and was not verified: " + strings.Join(told, "; "))
+		a.Note("index.json also lists other content, which was not verified: " + strings.Join(told, "; "))
 	}
 }

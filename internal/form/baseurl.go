@@ -14,17 +14,17 @@ import (
 func CheckBaseURL(raw string) error {
 	wrong := func(why string) error {
 		return fault.New(fault.Usage, "the base URL %s", why).
-			WithHint("name the http or https URL at which the site's directory will be served, for example https://mirror.example.com/botkube")
+			WithHint("give the http or https URL at which a web server will serve the site's directory, for example https://mirror.example.com/botkube")
 	}
 	u, err := url.Parse(raw)
 	if agent.HasUnbracketedIPv6(raw) {
-		return wrong("has an IPv6 address without brackets, as in http://[::1]:8080/")
+		return wrong("has an IPv6 address without brackets: write it as in http://[::1]:8080/")
 	}
 	if err != nil {
 		return wrong("cannot be read")
 	}
 	if u.User != nil {
-		return wrong("holds a user name, which every agent's index would hold too")
+		return wrong("contains a user name, which would be written into the index of every agent")
 	}
 	named := fmt.Sprintf("%q ", raw)
 	switch {
@@ -35,9 +35,9 @@ func CheckBaseURL(raw string) error {
 	case strings.ContainsAny(raw, "?#"):
 		return wrong(named + "has a query or a fragment")
 	case strings.Contains(u.Path, "//"):
-		return wrong(named + "holds //, which go-getter takes for a part of an archive")
+		return wrong(named + "contains //: go-getter, which downloads the agent's files, reads that as a path inside an archive")
 	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(part string) bool { return part == "." || part == ".." }):
-		return wrong(named + "holds . or .. in its path")
+		return wrong(named + "contains . or .. in its path")
 	}
 	return nil
 }

@@ -24,8 +24,8 @@ func Deployment(name, version string, nodes []agent.Platform, l *lock.Lock) (*de
 		Absent:    Unmirrored(version, l, nil), Watcher: chart.HasWatcher(version),
 	}
 	if len(o.Platforms) == 0 {
-		return nil, fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", name, agent.JoinPlatforms(l.Platforms)).
-			WithHint("pull it for linux/amd64 or linux/arm64")
+		return nil, fault.New(fault.Usage, "%s is for %s only, but Botkube's agent runs on Linux nodes", name, agent.JoinPlatforms(l.Platforms)).
+			WithHint("pull for the platform of your nodes: --platform linux/amd64 or --platform linux/arm64")
 	}
 	return o, nil
 }

@@ -36,7 +36,7 @@ const (
 )
 
 // ErrOther is wrapped by the error of a form's function if the mirror has another form.
-var ErrOther = errors.New("it is of another form")
+var ErrOther = errors.New("the target has another form")
 
 // Mirror is a mirror whose documents were read. No plugin was.
 type Mirror struct {
@@ -95,7 +95,7 @@ func (all Forms) try(p *Place, do func(f *Form) error) error {
 // notValues says how Helm values are named, if they may be in the place of a mirror.
 func (p *Place) notValues(err error) error {
 	if end := filepath.Ext(p.Path); fault.HintOf(err) == oci.Hint && p.IsFile() && (end == ".yaml" || end == ".yml") {
-		return fault.New(fault.Usage, "%w", err).WithHint("if it has Helm values, name it after a mirror: botkube-mirror values MIRROR --values %s", p.Path)
+		return fault.New(fault.Usage, "%w", err).WithHint("if %[1]s contains Helm values, pass it with --values: botkube-mirror values MIRROR --values %[1]s", p.Path)
 	}
 	return err
 }
@@ -120,7 +120,7 @@ func (p *Place) unknown(reason error) error {
 				return oci.Unopened(dir, err) // nobody can tell what it is
 			}
 		}
-		return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", p).WithHint(oci.Hint)
+		return fault.New(fault.Usage, "%s is not a mirror: neither a directory that pull wrote, nor a site, nor a bundle", p).WithHint(oci.Hint)
 	}
 	return fault.New(fault.Usage, "%s is %w", p, oci.ErrNotLayout).WithHint(oci.Hint)
 }
@@ -149,8 +149,8 @@ func (all Forms) Prune(ctx context.Context, p *Place, dry bool) (pruned entry.Pr
 			if _, err := f.Open(ctx, p); err != nil {
 				return err
 			}
-			return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", p).
-				WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
+			return fault.New(fault.Usage, "%s cannot be pruned: it is neither an agent's cache directory nor a site", p).
+				WithHint("to remove old files from a bundle or an image, write it again with pull: it then has only the files of its lock")
 		}
 		pruned, err = f.Prune(ctx, p, dry)
 		return err
@@ -184,7 +184,7 @@ type Found struct {
 }
 
 // ErrNotVersion says that a source is something else, and is left out.
-var ErrNotVersion = errors.New("it holds no version")
+var ErrNotVersion = errors.New("it has no version")
 
 // Open opens the sources that there are.
 func (s *Served) Open(ctx context.Context) error {

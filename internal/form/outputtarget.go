@@ -160,24 +160,24 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 	reference, scheme := RegistryMeant(s)
 	switch {
 	case reference != "" && (scheme || strings.LastIndexByte(reference, ':') > strings.LastIndexByte(reference, '/')):
-		hint := "write a bundle, and publish it with the command push"
+		hint := "write a bundle to a file, then publish it: botkube-mirror push FILE.tar REGISTRY/PREFIX"
 		if !scheme {
-			hint += "; if it is a directory, write dir:" + s
+			hint += "\nif you mean a directory: -o dir:" + s
 		}
-		return Target{}, fault.New(fault.Usage, "the output %q is a registry", WithoutUser(s)).WithHint("%s", hint)
+		return Target{}, fault.New(fault.Usage, "the output %q is in a registry, but an output must be a file or a directory", WithoutUser(s)).WithHint("%s", hint)
 	case found && !prefixed && looksLikePrefix.MatchString(prefix):
-		hint := fmt.Sprintf("known are %s; if it is a name, write ./%s", all.prefixes(), s)
+		hint := fmt.Sprintf("known prefixes are %s; if %[2]s is a file name, write ./%[2]s", all.prefixes(), s)
 		if near := cmp.Or(otherPrefixes[prefix], spelling.Nearest(prefix, all.allPrefixes())); near != "" {
 			hint = fmt.Sprintf("did you mean %s:%s? %s", near, path, hint)
 		}
-		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).WithHint("%s", hint)
+		return Target{}, fault.New(fault.Usage, "the output %q has an unknown prefix", s).WithHint("%s", hint)
 	case t.Path == "":
-		return Target{}, fault.New(fault.Usage, "the output %q has no path", s).WithHint("write %sPATH; if it comes from a variable, set that", s)
+		return Target{}, fault.New(fault.Usage, "the output %q has no path", s).WithHint("write %sPATH; if the path comes from a variable, check that the variable is set", s)
 	case t.Path == StandardStream && !t.Streams:
-		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s).WithHint("write -o - for that")
+		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s).WithHint("to write a bundle to standard output: -o -")
 	case !prefixed && t.Prefix == prefixOfDirectory && slices.ContainsFunc(compressedFiles, func(end string) bool { return strings.HasSuffix(s, end) }):
-		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
-			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
+		return Target{}, fault.New(fault.Usage, "the output %q has the extension of a compressed archive, but bundles are not compressed", s).
+			WithHint("name the bundle FILE.tar: most of its files are compressed already\nif you mean a directory: -o dir:%s", s)
 	}
 	return t, nil
 }

@@ -90,7 +90,7 @@ const startSize = 512
 func (all Forms) Locate(ctx context.Context, target string, stdin io.Reader) (*Place, error) {
 	switch {
 	case target == StandardStream && stdin == nil:
-		return nil, fault.New(fault.Usage, "standard input is not taken here").WithHint("name a path")
+		return nil, fault.New(fault.Usage, "standard input cannot be used here").WithHint("give the path of a file or a directory instead of -")
 	case target == StandardStream:
 		return fromStream(ctx, stdin)
 	}
@@ -115,8 +115,8 @@ func (p *Place) look() (err error) {
 	switch {
 	case p.Info.IsDir():
 		if isSkopeoDir(p.Path) {
-			return fault.New(fault.Usage, "%s is what skopeo writes to dir:, which has no index of what is in it", p.Path).
-				WithHint("write a layout of it: skopeo copy --all --preserve-digests dir:%s oci-archive:bundle.tar", p.Path)
+			return fault.New(fault.Usage, "%s is a directory that skopeo wrote with dir:, which has no index", p.Path).
+				WithHint("convert it to a bundle: skopeo copy --all --preserve-digests dir:%s oci-archive:bundle.tar", p.Path)
 		}
 	case !p.Info.Mode().IsRegular():
 		return fault.New(fault.Usage, "%s is %s, neither a regular file nor a directory", p.Path, disk.DescribeType(p.Info.Mode())).WithHint(oci.Hint)
@@ -126,7 +126,7 @@ func (p *Place) look() (err error) {
 		}
 	}
 	if p.Document != "" && !p.MayBeLayout() {
-		return fault.New(fault.Usage, "%s is no OCI layout, in which something could be named %q", p.Path, p.Document).WithHint(oci.Hint)
+		return fault.New(fault.Usage, "%s is not an OCI layout, so it has nothing with the name %q", p.Path, p.Document).WithHint(oci.Hint)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func (d *downloads) templates(ctx context.Context) error {
 }
 
 func dispensable(err error) error {
-	const without = "--no-exec-templates leaves them out, but where exec can neither find nor download them, each of its commands fails"
+	const without = "to leave the templates out: --no-exec-templates. But every command of exec fails if exec cannot find or download its templates"
 	kind, hint := fault.KindOf(err), fault.HintOf(err)
 	if kind == fault.Unexpected || strings.Contains(hint, "--no-exec-templates") {
 		return err
@@ -130,7 +130,7 @@ func (d *downloads) probe(ctx context.Context) error {
 				result.Artifacts[i].Status = StatusReused
 			} else if d := &plan.Downloads[i]; err == nil && len(d.Checksums) == 0 && d.SHA256 == nil && d.Size <= 0 && size > 0 {
 				// Nobody gives a checksum, and a body that ends early may look whole.
-				d.Size, d.Source = size, "the server, which was asked for the size before,"
+				d.Size, d.Source = size, "the server's answer to an earlier request"
 			}
 			return nil
 		})
@@ -234,7 +234,7 @@ func fetchedOr(reused bool) EventKind {
 
 // Waiting is the event that another run, or another part of this one, is downloading the same.
 func Waiting(subject string) Event {
-	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
+	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of the file is running"}
 }
 
 func blobSubject(from *registry.Repository, b lock.Blob) string {

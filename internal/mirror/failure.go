@@ -39,7 +39,7 @@ type Incomplete struct {
 
 func (e *Incomplete) Error() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d of %d files could not be had, so nothing was written:", len(e.Failures), e.Files)
+	fmt.Fprintf(&out, "%d of %d files could not be downloaded, so nothing was written:", len(e.Failures), e.Files)
 	for _, f := range e.Failures {
 		needed := strings.Join(f.Plugins, ", ")
 		if len(f.Plugins) == 0 {
@@ -65,9 +65,9 @@ func (e *Incomplete) hint() string {
 	}
 	lines := slices.Sorted(maps.Keys(steps))
 	if len(exclude) > 0 {
-		lines = append(lines, "upstream lacks some of it: leave that out with "+strings.Join(slices.Sorted(maps.Keys(exclude)), " "))
+		lines = append(lines, "upstream does not have some of the files: leave their plugins out with "+strings.Join(slices.Sorted(maps.Keys(exclude)), " "))
 	}
-	return strings.Join(append(lines, "what was downloaded is in the store: the next run fetches only the rest"), "\n")
+	return strings.Join(append(lines, "the next run downloads only the missing files: the others are in the store"), "\n")
 }
 
 // fail takes a failure that the run goes on after. It returns any other: those that are
@@ -75,12 +75,12 @@ func (e *Incomplete) hint() string {
 func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	kind := fault.KindOf(err)
 	if r, ok := d.replaced(url); ok && (kind == fault.Upstream || kind == fault.Integrity) {
-		by, correct := "--dependency", "correct it"
+		by, correct := "--dependency", "correct the URL"
 		if d.plan.Enforced {
-			by, correct = "the lock", "write the lock again, with the right URL in --dependency"
+			by, correct = "the lock", "write the lock again with the right URL in --dependency"
 		}
 		err = fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+fmt.Sprintf(
-			"\nthe URL replaces %s of %s for %s (%s): %s, or leave out the plugin (--exclude) or the platform (--platform)", r.Dependency, r.Plugin, r.Platform, by, correct), "\n"))
+			"\nthe URL replaces %s of %s for %s (from %s): %s; or leave out the plugin (--exclude) or the platform (--platform)", r.Dependency, r.Plugin, r.Platform, by, correct), "\n"))
 	}
 	if !d.keepGoing || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
 		return err

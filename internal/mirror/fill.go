@@ -173,7 +173,7 @@ func (d *downloads) mend(ctx context.Context, i int) (bool, error) {
 		return false, nil
 	}
 	d.got[i] = nil
-	d.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(d.plan.Downloads[i].URL), Detail: "its copy in the store was damaged"})
+	d.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(d.plan.Downloads[i].URL), Detail: "the copy in the store was damaged"})
 	err := d.artifact(ctx, i)
 	if err == nil {
 		d.plan.Complete(i, *d.got[i])

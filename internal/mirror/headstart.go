@@ -26,7 +26,7 @@ type headStart struct {
 // not read.
 const defaultPatience = 10 * time.Second
 
-var errNotAccepted = errors.New("the plan takes long")
+var errNotAccepted = errors.New("the plan is not complete yet")
 
 // start asks for as many files as are downloaded at a time. It takes only files with a checksum: the
 // largest ones, if sizes are known.

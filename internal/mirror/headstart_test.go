@@ -158,7 +158,7 @@ func TestHeadStartAgainstTheIndex(t *testing.T) {
 	}
 }
 
-// TestHeadStartThatWaits asks again for a file if the plan takes longer than a server should wait.
+// TestHeadStartThatWaits asks again for a file if the plan is not complete yeter than a server should wait.
 func TestHeadStartThatWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -77,13 +77,13 @@ func (s *Session) warnOfLost(plan *resolve.Plan, replaces string) error {
 		if lost.VerifiedBy == lock.ByPublisher {
 			by = strings.Join(lost.VerifiedWith, " and ")
 		}
-		s.warn(fmt.Sprintf("nobody vouches for %s any more: in %s, its checksum was that of %s", lost.URL, replaces, by))
+		s.warn(fmt.Sprintf("unverified: no publisher checksum for %s any more: in %s, the checksum came from %s", lost.URL, replaces, by))
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
-	return fault.New(fault.Upstream, "%s has checksums of publishers that cannot be asked for now:\n%s", replaces, strings.Join(unknown, "\n")).
-		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
+	return fault.New(fault.Upstream, "%s has publishers' checksums that cannot be downloaded now:\n%s", replaces, strings.Join(unknown, "\n")).
+		WithHint("run the same command again later\nto pin these files without a checksum, write the lock to another file, and compare: botkube-mirror diff OLD NEW")
 }
 
 // warnOfLostReplacements warns of dependencies that are the index's again: in the version of the
@@ -100,7 +100,7 @@ func (s *Session) warnOfLostReplacements(before, now *lock.Lock, replaces string
 				})
 			if again {
 				told[what] = true
-				s.warn(fmt.Sprintf("%s is no longer replaced: in %s, it is replaced by %s; to keep that, give --dependency again", what, replaces, was.URL))
+				s.warn(fmt.Sprintf("%s is no longer replaced: %s has %s in its place; to keep that, give --dependency again", what, replaces, was.URL))
 			}
 		}
 	}

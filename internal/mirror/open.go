@@ -42,29 +42,29 @@ func meant(target, path string, err error) error {
 	reference, scheme := form.RegistryMeant(target)
 	isURL := strings.HasPrefix(target, "https://") || strings.HasPrefix(target, "http://")
 	if isURL && (reference == "" || form.IsFile(reference)) {
-		return fault.New(fault.Usage, "%s is not a target", target).WithHint("download it, and name the file")
+		return fault.New(fault.Usage, "%s is not a target", target).WithHint("download the file, and give its path")
 	}
 	if scheme {
-		return fault.New(fault.Usage, "%s is not a target", form.WithoutUser(target)).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
+		return fault.New(fault.Usage, "%s is not a target", form.WithoutUser(target)).WithHint("write a target in a registry with %s: %[1]s%s", form.RegistryPrefix, reference)
 	}
 	if near := disk.Similar(path); near != "" {
 		return e.WithHint("did you mean %s?", near)
 	}
 	if _, noVersion := resolve.ReleaseTag(target); noVersion == nil {
-		return e.WithHint("a Botkube version is no target: lock it, and name the lock: botkube-mirror lock --version %s FILE", target)
+		return e.WithHint("a Botkube version is not a target: write a lock for it, and give the lock's path: botkube-mirror lock --version %s FILE", target)
 	}
 	if _, after, _ := strings.Cut(target, ":"); after != "" && exists(after) {
-		return e.WithHint("write %s: what it is, its content says", after)
+		return e.WithHint("write %s without a prefix: botkube-mirror finds out what it is", after)
 	}
 	if reference != "" {
-		return e.WithHint("%s\nif it is in a registry, write %s%s", fault.HintOf(err), form.RegistryPrefix, reference)
+		return e.WithHint("%s\nif the target is in a registry, write %s%s", fault.HintOf(err), form.RegistryPrefix, reference)
 	}
 	return err
 }
 
 func checkStandardInput(a, b string) error {
 	if a == form.StandardStream && b == form.StandardStream {
-		return fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+		return fault.New(fault.Usage, "standard input can be only one of the two targets").WithHint("write one of the targets to a file, and give its path")
 	}
 	return nil
 }
@@ -113,8 +113,8 @@ func (s *Session) placeInRegistry(ctx context.Context, reference string) (*form.
 	}
 	client := cmp.Or(s.Source, s.Registry)
 	if client == nil {
-		return nil, fault.New(fault.Usage, "%s%s is in a registry, and only what is on this machine is taken here", form.RegistryPrefix, ref).
-			WithHint("copy it to this machine first: botkube-mirror unpack %s%s -o bundle.tar", form.RegistryPrefix, ref)
+		return nil, fault.New(fault.Usage, "%s%s is in a registry, but this command reads only files of this machine", form.RegistryPrefix, ref).
+			WithHint("copy the bundle to this machine first: botkube-mirror unpack %s%s -o bundle.tar", form.RegistryPrefix, ref)
 	}
 	repo, err := client.Repository(ctx, ref.Repository(), false)
 	if err != nil {

@@ -96,7 +96,7 @@ type UncomparedFile struct {
 }
 
 // NoChecksum is the usual reason of an [UncomparedFile].
-const NoChecksum = "neither the index nor the publisher gives a SHA-256"
+const NoChecksum = "neither the index nor the publisher gives a SHA-256 checksum"
 
 // FailedQuestion is something that is not compared, because upstream did not say.
 type FailedQuestion struct {
@@ -216,7 +216,7 @@ func hintOf(err error) string {
 	}
 	hint := strings.Join(lines, "\n")
 	if hint == "" && fetch.IsNotFound(err) {
-		return "upstream no longer has this file: ask its publisher"
+		return "ask the publisher: upstream no longer has this file"
 	}
 	return hint
 }
@@ -351,9 +351,9 @@ func (o *outdating) fillArtifact(i int, was lock.Artifact, needed []string) {
 	reason, troubles := NoChecksum, o.current.Troubles[a.URL]
 	switch {
 	case a.DirArchive == lock.DirArchiveAll:
-		reason = "it is a git repository"
+		reason = "a git repository has no checksum"
 	case len(o.current.Downloads[i].Checksums) > 0:
-		reason = "its checksum is not SHA-256"
+		reason = "the checksum is not SHA-256"
 	case len(troubles) > 0:
 		reason = strings.Join(troubles, "; ")
 		a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
@@ -408,7 +408,7 @@ func (o *outdating) askRelease(ctx context.Context) (*newestRelease, error) {
 	have := o.pinned.BotkubeVersion
 	tag, err := o.resolver.Release(ctx, o.options.Release)
 	if err != nil {
-		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto look for no newer release: --release "+have, "\n")
+		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto skip the search for a newer release: --release "+have, "\n")
 		return nil, fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 	}
 	found := &newestRelease{tag: tag}

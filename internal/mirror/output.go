@@ -33,11 +33,11 @@ func (o WriteOptions) wantsMembers() bool {
 func (o WriteOptions) check(ctx context.Context) error {
 	switch {
 	case len(o.Outputs) == 0:
-		return fault.New(fault.Usage, "no output is given").WithHint("name a directory, or a bundle FILE.tar, with --output")
+		return fault.New(fault.Usage, "the output is missing").WithHint("give a directory or a bundle with --output DIR or --output FILE.tar")
 	case o.BaseURL != "" && !o.has(func(t form.Target) bool { return t.TakesBaseURL }):
-		return fault.New(fault.Usage, "a base URL is given, but no output is a site").WithHint("add an output site:DIR, or leave out --base-url")
+		return fault.New(fault.Usage, "--base-url is only for a site, but no output is a site").WithHint("add --output site:DIR, or leave out --base-url")
 	case (o.Seeders.None || len(o.Seeders.Given) > 0) && !o.has(func(t form.Target) bool { return t.TakesSeeders }):
-		return fault.New(fault.Usage, "a seeder is given, but no output is an image").WithHint("add an output image:FILE.tar, or leave out --seeder")
+		return fault.New(fault.Usage, "--seeder is only for an image, but no output is an image").WithHint("add --output image:FILE.tar, or leave out --seeder")
 	}
 	if err := pluginsdir.CheckMount(o.Mount); err != nil {
 		return err
@@ -55,17 +55,17 @@ func (o WriteOptions) check(ctx context.Context) error {
 func (s *Session) writeOptions(o form.WriteOptions) form.WriteOptions {
 	o.Waiting = s.waiting
 	o.Displaced = func(path, to string) {
-		s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "it is now " + to})
+		s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "moved to " + to})
 	}
 	o.Left = func(path string) {
-		s.Observe(Event{Kind: EventNote, Detail: path + " is not a page that botkube-mirror wrote, and stays as it is"})
+		s.Observe(Event{Kind: EventNote, Detail: path + " was not written by botkube-mirror, and stays as it is"})
 	}
 	o.Wrote = func(what string) { s.Observe(Event{Kind: EventWritten, Subject: what}) }
 	return o
 }
 
 func (s *Session) waiting(path string) {
-	s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
+	s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run is writing it"})
 }
 
 type outputs struct {
@@ -108,8 +108,8 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Conte
 
 func (s *Session) openOutput(ctx context.Context, target form.Target, l *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
 	if from.Blobs == nil && target.LockPath == "" {
-		return nil, fault.New(fault.Usage, "%s cannot be made of a directory: that holds no upstream files, only what was unpacked of them", target).
-			WithHint("read the bundle that the directory was made of")
+		return nil, fault.New(fault.Usage, "%s cannot be made from a directory: a directory has only unpacked files, not the upstream files", target).
+			WithHint("use the bundle that the directory was made from")
 	}
 	o = s.writeOptions(o)
 	o.Writing = func(size int64) {
@@ -245,7 +245,7 @@ func openingOrder(targets []form.Target) ([]int, error) {
 				return nil, fault.New(fault.Usage, "the output %s is given twice", target)
 			case real == form.StandardStream || other == form.StandardStream:
 			case within(real, other) || within(other, real):
-				return nil, fault.New(fault.Usage, "of the outputs %s and %s, one lies in the other", target, targets[j])
+				return nil, fault.New(fault.Usage, "the outputs %s and %s overlap: one is inside the other", target, targets[j])
 			}
 		}
 		paths[i], order[i] = real, i

@@ -44,8 +44,8 @@ func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 		}
 		l, err := lock.Parse(data)
 		if err != nil {
-			unread = append(unread, fault.New(fault.Integrity, "what %s is made of cannot be read: %w", path, err).
-				WithHint("pull it again, or remove it, and prune again"))
+			unread = append(unread, fault.New(fault.Integrity, "the store's lock of %s cannot be read: %w", path, err).
+				WithHint("pull %[1]s again, or remove it; then prune again", path))
 			return true
 		}
 		for _, blob := range l.Blobs() {

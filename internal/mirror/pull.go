@@ -79,8 +79,8 @@ func (o *PullOptions) checkMembers() error {
 		return nil
 	}
 	if o.Members != (resolve.Members{}) {
-		return fault.New(fault.Usage, "images and the chart can only be put into a bundle, and no output is one").
-			WithHint("add an output FILE.tar, or leave out --with-agent-image, --watcher-image and --with-chart")
+		return fault.New(fault.Usage, "images and the chart can only be written to a bundle, but no output is a bundle").
+			WithHint("add --output FILE.tar, or leave out --with-agent-image, --watcher-image and --with-chart")
 	}
 	o.PluginsOnly = true
 	return nil
@@ -135,7 +135,7 @@ func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) erro
 // checkResult checks a lock of which everything is known now.
 func checkResult(l *lock.Lock) error {
 	if err := l.Check(); err != nil {
-		return fault.New(fault.Integrity, "what was resolved contradicts itself: %w", err).
+		return fault.New(fault.Integrity, "the lock contradicts itself: %w", err).
 			WithHint("leave one of the plugins out with --exclude")
 	}
 	return nil

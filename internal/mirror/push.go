@@ -37,8 +37,8 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	}
 	defer src.close()
 	if src.Blobs == nil {
-		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.Mirror.String()).
-			WithHint("name the bundle that it was made of")
+		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins, but only a bundle can be pushed", src.Mirror.String()).
+			WithHint("use the bundle that the directory was made from")
 	}
 	l, err := src.subset(o.Selection)
 	if err != nil {
@@ -87,7 +87,7 @@ func (o PushOptions) adviseOrder(err error) error {
 	if !isBundle && !exists(o.Prefix) {
 		return err
 	}
-	return fault.New(fault.Usage, "%w", err).WithHint("the bundle comes first, the registry after it: botkube-mirror push %s %s", o.Prefix, o.Source)
+	return fault.New(fault.Usage, "%w", err).WithHint("give the bundle first, then the registry: botkube-mirror push %s %s", o.Prefix, o.Source)
 }
 
 func exists(path string) bool {

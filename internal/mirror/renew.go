@@ -167,7 +167,7 @@ func (o *outdating) addDependencies(add func(words ...string)) {
 			o.leaveOut("%s of %s: %s@%s does not need this dependency", d.Dependency, d.Plugin, key, entry.Version)
 			continue
 		case len(urls) == 0:
-			o.leaveOut("%s of %s: not replaced in the mirror's newer version %s", d.Dependency, d.Plugin, newest.Version)
+			o.leaveOut("%s of %s: the mirror's newer version %s does not replace it", d.Dependency, d.Plugin, newest.Version)
 			continue
 		}
 		for _, value := range replacementFlags(key.String()+":"+d.Dependency, urls, o.pinned.Platforms) {

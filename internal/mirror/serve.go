@@ -66,8 +66,8 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	}
 	defer l.Close()
 	if o.Passwords != nil && o.Certificate == nil && !isLoopback(l.Addr()) && !strings.HasPrefix(strings.ToLower(o.BaseURL), "https://") {
-		return fault.New(fault.Usage, "--htpasswd without TLS: passwords would be sent in the clear to %s", l.Addr()).
-			WithHint("give --tls-cert and --tls-key; or --base-url https://… if a proxy in front of the server ends TLS; or listen at 127.0.0.1")
+		return fault.New(fault.Usage, "--htpasswd without TLS is refused: passwords would be sent in clear text to %s", l.Addr()).
+			WithHint("add --tls-cert and --tls-key\nif a proxy in front of the server ends TLS: --base-url https://HOST\nif only this machine connects: --listen 127.0.0.1:PORT")
 	}
 	serving, err := o.Library.Describe(o.Target, l.Addr().String(), scheme, o.BaseURL)
 	if err != nil {
@@ -114,11 +114,11 @@ func isLoopback(a net.Addr) bool {
 	return err == nil && at.Addr().IsLoopback()
 }
 
-const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"
+const listenHint = "write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080; or :8080 for all addresses of this machine"
 
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, fault.New(fault.Usage, "the address %q cannot be read", address).WithHint(listenHint)
+		return nil, fault.New(fault.Usage, "the address %q is not HOST:PORT", address).WithHint(listenHint)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err == nil {
@@ -127,14 +127,14 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		err = e.Err // the rest says again what is said here
 	}
-	e := fault.New(fault.Usage, "listening at %s: %w", address, err)
+	e := fault.New(fault.Usage, "cannot listen on %s: %w", address, err)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, e.WithHint("another program listens there: name another port, or 0 for one that is free")
+		return nil, e.WithHint("another program uses the port: choose another one, or 0 for any free port")
 	case errors.Is(err, syscall.EACCES):
-		return nil, e.WithHint("your user may not listen there: name a port above 1023")
+		return nil, e.WithHint("your user cannot use this port: choose a port above 1023")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, e.WithHint("this machine has no such address: name one that it has, or :PORT for all")
+		return nil, e.WithHint("this machine does not have the address: use one that it has, or :PORT for all")
 	}
 	return nil, e.WithHint(listenHint)
 }

@@ -255,8 +255,8 @@ func TestPullRefusals(t *testing.T) {
 		kind fault.Kind
 		says string
 	}{
-		"no output":   {PullOptions{}, fault.Usage, "no output is given"},
-		"no room":     {PullOptions{WriteOptions: w.outputs(t.TempDir()), Selection: resolve.Selection{Members: resolve.Members{Chart: resolve.Default}}}, fault.Usage, "only be put into a bundle"},
+		"no output":   {PullOptions{}, fault.Usage, "the output is missing"},
+		"no room":     {PullOptions{WriteOptions: w.outputs(t.TempDir()), Selection: resolve.Selection{Members: resolve.Members{Chart: resolve.Default}}}, fault.Usage, "only be written to a bundle"},
 		"no upstream": {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x"))}, fault.Usage, "neither a Botkube version nor a repository"},
 		"no plugin":   {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: w.selection("nope")}, fault.Usage, `repository demo has no plugin "nope"`},
 		"no lock":     {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: resolve.Selection{Lock: t.TempDir()}}, fault.Usage, "reading the lock"},
@@ -292,7 +292,7 @@ func TestLock(t *testing.T) {
 	if _, _, err = w.Lock(t.Context(), LockOptions{Selection: w.selection("raw"), Replaces: file}); err != nil {
 		t.Fatal(err)
 	}
-	if w.count(EventWarning, fmt.Sprintf("in %s, its checksum was that of %s", file, w.url+whisperFile+".sha256")) != 1 {
+	if w.count(EventWarning, fmt.Sprintf("in %s, the checksum came from %s", file, w.url+whisperFile+".sha256")) != 1 {
 		t.Errorf("%+v", w.events)
 	}
 	w.gone = []string{whisperFile}
@@ -347,7 +347,7 @@ func TestPush(t *testing.T) {
 	if _, err := w.Unpack(t.Context(), unpacked); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Push(t.Context(), PushOptions{Source: in, Image: form.WriteOptions{Mount: "/plugins"}, Options: o.Options}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "only a bundle can be published") {
+	if _, err := w.Push(t.Context(), PushOptions{Source: in, Image: form.WriteOptions{Mount: "/plugins"}, Options: o.Options}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "only a bundle can be pushed") {
 		t.Errorf("a directory: %v", err)
 	}
 	if _, err := w.Push(t.Context(), PushOptions{Source: bundle, Image: form.WriteOptions{Mount: "plugins"}}); fault.KindOf(err) != fault.Usage {

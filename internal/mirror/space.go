@@ -99,7 +99,7 @@ func checkRoom(needs []Need) error {
 	if len(short) == 0 {
 		return nil
 	}
-	return fault.New(fault.Unexpected, "too little room on the disk: %s", strings.Join(short, "; ")).
+	return fault.New(fault.Unexpected, "not enough space on the disk: %s", strings.Join(short, "; ")).
 		WithHint("%s", roomHint(on))
 }
 
@@ -123,17 +123,17 @@ func (u DiskUse) shortage() string {
 func roomHint(on []Use) string {
 	var ways []string
 	if slices.Contains(on, UseStore) {
-		ways = append(ways, "a store on another disk with --store")
+		ways = append(ways, "a store on another disk (--store)")
 	}
 	if slices.Contains(on, UseOutput) {
 		ways = append(ways, "an output on another disk")
 	}
 	if slices.Contains(on, UseTemporary) {
-		ways = append(ways, "another directory for temporary files in the environment variable TMPDIR")
+		ways = append(ways, "another directory for temporary files (environment variable TMPDIR)")
 	}
-	hint := "free some space, or name " + strings.Join(ways, ", or ")
+	hint := "free some space, or use " + strings.Join(ways, ", or ")
 	if slices.Contains(on, UseStore) {
-		hint += "\nbotkube-mirror prune removes from the store what no output of this machine is made of"
+		hint += "\nto remove files from the store that no output on this machine needs: botkube-mirror prune"
 	}
 	return hint
 }

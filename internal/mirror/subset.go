@@ -17,9 +17,9 @@ func (src *source) subset(s lock.Selection) (*lock.Lock, error) {
 	switch {
 	case err != nil && fault.KindOf(err) == fault.Incomplete:
 		return nil, fault.New(fault.Incomplete, "%w", err).
-			WithHint("pull it for that platform too, where there is internet: --platform %s", agent.JoinPlatforms(s.Platforms))
+			WithHint("on the machine with internet access, pull for that platform, too: --platform %s", agent.JoinPlatforms(s.Platforms))
 	case err != nil:
-		return nil, fault.New(fault.Usage, "%w", err).WithHint("see what %s holds: botkube-mirror list %s", name, name)
+		return nil, fault.New(fault.Usage, "%w", err).WithHint("to see what the mirror has: botkube-mirror list %s", name)
 	case part == src.Lock || src.Blobs == nil:
 		return part, nil
 	}

@@ -38,8 +38,8 @@ func (o *UnpackOptions) checkLock(name string, whole, part *lock.Lock) error {
 	if err != nil || digest == *o.LockDigest {
 		return err
 	}
-	return fault.New(fault.Integrity, "%s has another mirror than the one that is expected: its lock has sha256:%s, not sha256:%s", name, digest, o.LockDigest).
-		WithHint("if it is an image whose tag was moved, a node may still have what the tag named before: name the image by the digest that push printed\nif it is the right one, print the Helm values anew, for this mirror")
+	return fault.New(fault.Integrity, "%s is not the expected mirror: the digest of its lock is sha256:%s, but should be sha256:%s", name, digest, o.LockDigest).
+		WithHint("if the mirror is an image and its tag was moved, the node may still have the earlier image: use the digest that push printed instead of the tag\nif this is the right mirror, print its Helm values again: botkube-mirror values")
 }
 
 // Unpacked is what an unpack did. It is printed as JSON for machines.

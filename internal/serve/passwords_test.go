@@ -71,7 +71,7 @@ func TestPasswords(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/", "/v1.14.0/"} {
-		if got := get(path, "other", "öther"); !strings.Contains(got.body, "This server asks for a user and a password.") {
+		if got := get(path, "other", "öther"); !strings.Contains(got.body, "This server requires a user name and a password.") {
 			t.Errorf("%s does not say that the values and commands on it lack a password", path)
 		}
 	}

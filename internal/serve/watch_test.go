@@ -151,7 +151,7 @@ func TestNotServed(t *testing.T) {
 	}{
 		"truncated":      {nil, "it is truncated"},
 		"a damaged file": {damaged, "it is damaged"},
-		"something else": {other, "it holds no version"},
+		"something else": {other, "it has no version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first.problems = nil

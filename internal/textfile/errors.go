@@ -36,7 +36,7 @@ func JSONError(data []byte, err error) error {
 	case len(bytes.TrimSpace(data)) == 0:
 		return errors.New("it is empty")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("it ends too early")
+		return errors.New("it ends before the document is complete")
 	}
 	return errors.New(clip(strings.TrimPrefix(err.Error(), "json: ")))
 }
@@ -61,7 +61,7 @@ func clip(s string) string {
 func found(kind string) string {
 	switch kind {
 	case "string", "!!str":
-		return "a text"
+		return "a string"
 	case "number", "!!int", "!!float":
 		return "a number"
 	case "bool", "!!bool":
@@ -86,9 +86,9 @@ func found(kind string) string {
 func expected(t reflect.Type) string {
 	switch {
 	case t == nil || t.Kind() == reflect.Interface:
-		return "what belongs there"
+		return "another value"
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
-		return "a text"
+		return "a string"
 	case t.Kind() == reflect.Pointer:
 		return expected(t.Elem())
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
@@ -126,9 +126,9 @@ func YAMLError(err error) error {
 		parts := yamlTagged.FindStringSubmatch(m)
 		return fmt.Sprintf("%s is marked as %s", found(parts[1]), found(parts[2]))
 	})
-	s = yamlTwice.ReplaceAllString(s, "the key $1 stands in line $2 already")
-	s = yamlAnchor.ReplaceAllString(s, "no anchor has the name of an alias; a text that begins with * must be in quotes")
-	s = yamlKey.ReplaceAllString(s, "a mapping or a list stands where a key should: what is in {{ }} must be filled in before, or be in quotes")
+	s = yamlTwice.ReplaceAllString(s, "the key $1 is already in line $2")
+	s = yamlAnchor.ReplaceAllString(s, "an alias has no anchor; put a string that begins with * in quotes")
+	s = yamlKey.ReplaceAllString(s, "a mapping or a list is in the place of a key; if the file has {{ }}, fill in the template first, or put {{ }} in quotes")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
@@ -143,7 +143,7 @@ func expectedOf(name string) string {
 	case strings.HasPrefix(name, "["):
 		return "a list"
 	case name == "string":
-		return "a text"
+		return "a string"
 	case name == "bool":
 		return "true or false"
 	case strings.HasPrefix(name, "int"), strings.HasPrefix(name, "uint"):

@@ -11,7 +11,7 @@ import (
 const (
 	Empty      = "empty"
 	WebPage    = "a web page"
-	LFSPointer = "a Git LFS pointer, which stands for a file that is stored elsewhere"
+	LFSPointer = "a Git LFS pointer, not the file itself"
 	JSON       = "JSON"
 	XML        = "an XML document"
 	PEM        = "a PEM file"

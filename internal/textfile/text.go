@@ -20,7 +20,7 @@ var (
 )
 
 // ErrEncoding says that a document is in UTF-32, or in UTF-16 that is damaged.
-var ErrEncoding = errors.New("its encoding cannot be read: save it as UTF-8")
+var ErrEncoding = errors.New("its text encoding is not supported: save it as UTF-8")
 
 // Decode returns a document in UTF-8 with line feeds alone and without a byte order mark,
 // whatever an editor or PowerShell made of it: UTF-8 or UTF-16 with a mark, UTF-16 without, CR

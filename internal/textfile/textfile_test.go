@@ -117,21 +117,21 @@ func TestJSONError(t *testing.T) {
 	}
 	for data, want := range map[string]string{
 		"[1]":                              "it is a list, not an object (at byte 1)",
-		`"secret"`:                         "it is a text, not an object (at byte 8)",
-		"{\n  \"version\": \"secret\"\n}":  "its version is a text, not a whole number (in line 2)",
+		`"secret"`:                         "it is a string, not an object (at byte 8)",
+		"{\n  \"version\": \"secret\"\n}":  "its version is a string, not a whole number (in line 2)",
 		`{"version": 1.5}`:                 "its version is a number, not a whole number (at byte 15)",
 		`{"items": {}}`:                    "its items is an object, not a list (at byte 11)",
 		`{"items": [{"size": true}]}`:      "its items.size is true or false, not a whole number (at byte 24)",
-		`{"items": [{"sum": 5}]}`:          "its items.sum is a number, not a text (at byte 20)",
-		`{"items": [{"on": "secret"}]}`:    "its items.on is a text, not true or false (at byte 26)",
+		`{"items": [{"sum": 5}]}`:          "its items.sum is a number, not a string (at byte 20)",
+		`{"items": [{"on": "secret"}]}`:    "its items.on is a string, not true or false (at byte 26)",
 		`{"items": [{"ratio": []}]}`:       "its items.ratio is a list, not a number (at byte 22)",
-		`{"items": [{"names": ["a", 5]}]}`: "its items.names is a number, not a text (at byte 28)",
+		`{"items": [{"names": ["a", 5]}]}`: "its items.names is a number, not a string (at byte 28)",
 		`{"version": secret}`:              "it is not JSON at byte 13",
 		"{\n\"version\": 1,\n}\n":          "it is not JSON in line 3",
-		`{"version": 1`:                    "it ends too early",
+		`{"version": 1`:                    "it ends before the document is complete",
 		"":                                 "it is empty",
 		"<html>":                           "it is a web page, not JSON",
-		"version https://git-lfs.github.com/spec/v1\n": "it is a Git LFS pointer, which stands for a file that is stored elsewhere, not JSON",
+		"version https://git-lfs.github.com/spec/v1\n": "it is a Git LFS pointer, not the file itself, not JSON",
 		`{"other": 1}`: `unknown field "other"`,
 	} {
 		dec := json.NewDecoder(strings.NewReader(data))
@@ -150,7 +150,7 @@ func TestJSONError(t *testing.T) {
 		}
 	}
 	var any map[string]any
-	if got := YAMLError(yaml.Unmarshal([]byte("name: {{ .secret }}"), &any)).Error(); got != "yaml: a mapping or a list stands where a key should: what is in {{ }} must be filled in before, or be in quotes" {
+	if got := YAMLError(yaml.Unmarshal([]byte("name: {{ .secret }}"), &any)).Error(); got != "yaml: a mapping or a list is in the place of a key; if the file has {{ }}, fill in the template first, or put {{ }} in quotes" {
 		t.Errorf("of a template: %q", got)
 	}
 }
@@ -169,20 +169,20 @@ func TestYAMLError(t *testing.T) {
 		Items []inner `yaml:"items"`
 	}
 	for data, want := range map[string]string{
-		"secret":                        "line 1: expected a mapping, but there is a text",
+		"secret":                        "line 1: expected a mapping, but there is a string",
 		"- a":                           "line 1: expected a mapping, but there is a list",
-		"name: [a]":                     "line 1: expected a text, but there is a list",
-		"name:\n  a: b":                 "line 2: expected a text, but there is a mapping",
+		"name: [a]":                     "line 1: expected a string, but there is a list",
+		"name:\n  a: b":                 "line 2: expected a string, but there is a mapping",
 		"items: 5":                      "line 1: expected a list, but there is a number",
-		"items: [{size: secret}]":       "line 1: expected a whole number, but there is a text",
-		"items: [{on: secret}]":         "line 1: expected true or false, but there is a text",
+		"items: [{size: secret}]":       "line 1: expected a whole number, but there is a string",
+		"items: [{on: secret}]":         "line 1: expected true or false, but there is a string",
 		"items: [{map: 2001-01-01}]":    "line 1: expected a mapping, but there is a date",
 		"items: [{list: true}]":         "line 1: expected a list, but there is true or false",
-		"items: [{rate: secret}]":       "line 1: expected a number, but there is a text",
-		"items: [{size: a}, {size: b}]": "line 1: expected a whole number, but there is a text\nline 1: expected a whole number, but there is a text",
-		"name: a\nname: b":              `line 2: the key "name" stands in line 1 already`,
-		"name: !!int secret":            "yaml: a text is marked as a number",
-		"name: *secret":                 "yaml: no anchor has the name of an alias; a text that begins with * must be in quotes",
+		"items: [{rate: secret}]":       "line 1: expected a number, but there is a string",
+		"items: [{size: a}, {size: b}]": "line 1: expected a whole number, but there is a string\nline 1: expected a whole number, but there is a string",
+		"name: a\nname: b":              `line 2: the key "name" is already in line 1`,
+		"name: !!int secret":            "yaml: a string is marked as a number",
+		"name: *secret":                 "yaml: an alias has no anchor; put a string that begins with * in quotes",
 		"name: [":                       "yaml: line 1: did not find expected node content",
 	} {
 		err := yaml.Unmarshal([]byte(data), new(outer))

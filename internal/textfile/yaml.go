@@ -45,7 +45,7 @@ func DecodeYAML(document *yaml.Node, into any) error {
 // data.
 func CheckYAMLSize(data []byte, maxMarks int) error {
 	if countMarks(data) > maxMarks {
-		return fmt.Errorf("it may have more than the %d values that are read", maxMarks)
+		return fmt.Errorf("it is too large: it may have more than the maximum of %d values", maxMarks)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c *keyCount) count(n *yaml.Node) error {
 func (c *keyCount) mapping(n *yaml.Node) error {
 	keys := len(n.Content) / 2
 	if keys > maxKeys {
-		return fmt.Errorf("yaml: line %d: a mapping has %d keys; at most %d are read", n.Line, keys, maxKeys)
+		return fmt.Errorf("yaml: line %d: a mapping has %d keys, but the maximum is %d", n.Line, keys, maxKeys)
 	}
 	seen := make(map[string]bool, keys)
 	for i := 0; i < len(n.Content); i += 2 {
@@ -103,7 +103,7 @@ func (c *keyCount) mapping(n *yaml.Node) error {
 	}
 	c.comparisons += keys * keys / 2
 	if c.comparisons > maxComparisons || c.repeated > maxRepeated {
-		return errors.New("yaml: too many keys, or too many that stand twice")
+		return errors.New("yaml: too many keys, or too many duplicate keys")
 	}
 	return nil
 }

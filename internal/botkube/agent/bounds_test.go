@@ -16,13 +16,13 @@ func TestDocumentBounds(t *testing.T) {
 	if _, err := ReadIndex(marks(maxMarks, "entries:")); err != nil {
 		t.Error(err)
 	}
-	if _, err := ReadIndex(marks(maxMarks+1, "entries:")); err == nil || err.Error() != "it may have more than the 524288 values that are read" {
+	if _, err := ReadIndex(marks(maxMarks+1, "entries:")); err == nil || err.Error() != "it is too large: it may have more than the maximum of 524288 values" {
 		t.Error(err)
 	}
 	if _, err := ParseConfig(marks(maxMarks, "a: b")); err != nil {
 		t.Error(err)
 	}
-	if _, err := ParseConfig(marks(maxMarks+1, "a: b")); err == nil || err.Error() != "it may have more than the 524288 values that are read" {
+	if _, err := ParseConfig(marks(maxMarks+1, "a: b")); err == nil || err.Error() != "it is too large: it may have more than the maximum of 524288 values" {
 		t.Error(err)
 	}
 	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig)); err == nil || !strings.Contains(err.Error(), "values") {

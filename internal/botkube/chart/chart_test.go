@@ -221,7 +221,7 @@ func TestRefused(t *testing.T) {
 		"values in an object":   {"v1.14.0", []string{slack, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {prod.yaml: \"executors: {g: {a/b: {enabled: true}}}\"}\n"}, "ConfigMap c: it has the Helm values \"prod.yaml\""},
 		"... with an alias":     {"v1.14.0", []string{slack, "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {x: \"chatops: {executors: {g: {a/b: {enabled: true}}}}\"}\n"}, "Secret c: it has the Helm values \"x\""},
 		"an empty first one":    {"v1.14.0", []string{"---\n# of the company\n---\n" + slack}, "versions of Helm read only the first"},
-		"a template":            {"v1.14.0", []string{"executors: {g: {a/b: {enabled: {{ .Values.s3cret }}}}}"}, "what is in {{ }} must be filled in"},
+		"a template":            {"v1.14.0", []string{"executors: {g: {a/b: {enabled: {{ .Values.s3cret }}}}}"}, "fill in the template first"},
 		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below the key \"botkube\""},
 		"of one with an alias":  {"v1.14.0", []string{"global: {a: b}\nchatops: {" + strings.TrimSpace(slack) + "}"}, "below the key \"chatops\""},
 		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", helmvalues.MaxMarks) + "]"}, "may have more"},

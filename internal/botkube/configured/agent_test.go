@@ -197,7 +197,7 @@ func TestFiles(t *testing.T) {
 	if all, err := Files(t.Context(), []string{good}); err != nil || len(all) != 1 || string(all[0].Data) != "a" || all[0].Name != good {
 		t.Errorf("UTF-16 of Windows: %q, %v", all, err)
 	}
-	for name, says := range map[string]string{dir: "is a directory", large: "bytes that are read", filepath.Join(dir, "none"): "no such file", garbled: garbled} {
+	for name, says := range map[string]string{dir: "is a directory", large: "the maximum of 4194304 bytes", filepath.Join(dir, "none"): "no such file", garbled: garbled} {
 		if _, err := Files(t.Context(), []string{good, name}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}

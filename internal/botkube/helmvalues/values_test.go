@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 		"- s3cret":                       "it is not a mapping of keys to values",
 		"s3cret":                         "it is not a mapping of keys to values",
 		"a: [b":                          "yaml: line 1: did not find expected ',' or ']'",
-		"[" + strings.Repeat(",", 1<<18): "it may have more than the 262144 values that are read",
+		"[" + strings.Repeat(",", 1<<18): "it is too large: it may have more than the maximum of 262144 values",
 	} {
 		if _, err := Parse([]byte(in)); err == nil || err.Error() != want {
 			t.Errorf("%.40q: %v, want %s", in, err, want)

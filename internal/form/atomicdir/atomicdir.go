@@ -84,7 +84,7 @@ func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
 	} else if disk.IsBrokenLink(dir) {
 		return nil, fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
-			WithHint("if it is a link, create the directory that it leads to")
+			WithHint("if this is a symbolic link, create the directory that it points to")
 	}
 	t := &Tree{Path: dir, options: o}
 	return t, t.claim(ctx, func() (*os.Root, error) {
@@ -127,7 +127,7 @@ func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
 	t.lock = held
 	if err := t.removeStaging(); err != nil {
 		t.Close()
-		return fmt.Errorf("sweeping what a killed run left: %w", Explain(err))
+		return fmt.Errorf("removing temporary files of an interrupted run: %w", Explain(err))
 	}
 	return nil
 }
@@ -157,12 +157,12 @@ func Refused(path string, err error) error {
 		return err
 	}
 	return fault.New(fault.Integrity, "%s: %w", path, err).
-		WithHint("nothing that leads elsewhere is followed: remove what is there, and run the same command again")
+		WithHint("botkube-mirror does not follow links here: remove %s, and run the same command again", path)
 }
 
 func explainOpening(ctx context.Context, dir string, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
+		return fmt.Errorf("waiting for another run that writes to %s: %w", dir, err)
 	}
 	if _, ok := errors.AsType[*disk.ModeError](err); ok || disk.IsFull(err) {
 		return fmt.Errorf("opening the output directory %s: %w", dir, Explain(err))
@@ -171,7 +171,7 @@ func explainOpening(ctx context.Context, dir string, err error) error {
 		return err
 	}
 	return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
-		WithHint("name a directory that you may write to%s", runningAs())
+		WithHint("name a directory that you can write to%s", runningAs())
 }
 
 // runningAs says which user this is, whom nobody chose by hand in a container.
@@ -192,13 +192,13 @@ func Explain(err error) error {
 	switch {
 	case hint != "":
 	case isMode && mode.Err == nil:
-		hint = "mount the volume with options that give its files mode 0755 (SMB and Azure Files: file_mode=0755,dir_mode=0755), or write to a volume that keeps modes"
+		hint = "mount the volume with file_mode=0755,dir_mode=0755 (SMB, Azure Files), or write to a volume that keeps file modes"
 	case isMode:
-		hint = "run as the user who owns the files; on SMB and Azure Files, mount the volume with file_mode=0755,dir_mode=0755"
+		hint = "run as the user who owns the files; if the volume is SMB or Azure Files, mount it with file_mode=0755,dir_mode=0755"
 	case errors.Is(err, fs.ErrPermission):
-		hint = "run as a user who may read and write all that is in the directory, or name another directory"
+		hint = "run as a user who can read and write all files in the directory, or name another directory"
 	case disk.IsFull(err):
-		hint = "free some space and run the same command again: it goes on where it stopped"
+		hint = "free some space, and run the same command again: it continues where it stopped"
 	default:
 		return err
 	}

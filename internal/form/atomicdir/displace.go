@@ -29,7 +29,7 @@ func (t *Tree) MayDisplace(tell func(path, to string)) {
 // InTheWay refuses to take away what somebody else put in the place of a file.
 func (t *Tree) InTheWay(p, what string) error {
 	return fault.New(fault.Usage, "%s %s", t.At(p), what).
-		WithHint("it was not written by pull: move it away, and run the same command again")
+		WithHint("botkube-mirror did not write it: move it away, and run the same command again")
 }
 
 // displace moves aside what is at a path, and is not ours. It follows no link.

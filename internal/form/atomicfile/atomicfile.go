@@ -47,10 +47,10 @@ func Check(name string) error {
 func refuse(name string, err error) error {
 	if disk.IsFull(err) {
 		return fault.New(fault.Unexpected, "the output %s cannot be written: %w", name, err).
-			WithHint("free some space and run the same command again")
+			WithHint("free some space, and run the same command again")
 	}
 	return fault.New(fault.Usage, "the output %s cannot be written: %w", name, err).
-		WithHint("name a file in a directory that you may write to")
+		WithHint("name a file in a directory that you can write to")
 }
 
 // resolve returns where a file is to be written: where a link leads, if it is one.
@@ -62,7 +62,7 @@ func resolve(name string) (string, error) {
 	switch {
 	case err == nil && fi.IsDir():
 		return "", fault.New(fault.Usage, "the output %s is a directory, not a file", name).
-			WithHint("name a file in it; or, if it took the place of one, move it away and run the same command again")
+			WithHint("name a file in that directory; or move the directory away, and run the same command again")
 	case err == nil && !fi.Mode().IsRegular():
 		return "", fault.New(fault.Usage, "the output %s is not a regular file", name).WithHint("name another file, or remove this one")
 	case err == nil:
@@ -71,7 +71,7 @@ func resolve(name string) (string, error) {
 		return "", refuse(name, err)
 	}
 	if disk.IsBrokenLink(name) {
-		return "", fault.New(fault.Usage, "the output %s is a link to nowhere", name).WithHint("create what it leads to, or remove it")
+		return "", fault.New(fault.Usage, "the output %s is a symbolic link to a file that does not exist", name).WithHint("create the file that the link points to, or remove the link")
 	}
 	return filepath.Clean(name), nil
 }
@@ -121,7 +121,7 @@ func Open(ctx context.Context, name string, waiting func(string)) (*File, error)
 	}
 	_ = f.Close() // nothing was written
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("waiting for another run that writes %s: %w", name, err)
+		return nil, fmt.Errorf("waiting for another run that writes to %s: %w", name, err)
 	}
 	return nil, refuse(name, err)
 }
@@ -233,7 +233,7 @@ func (f *File) OpenUsable() (*os.File, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("comparing with what is there: %s: %w", f.name, err)
+		return nil, fmt.Errorf("comparing with the existing file %s: %w", f.name, err)
 	}
 	if fi, err := there.Stat(); err != nil || fi.Mode()&owned != owned {
 		return nil, errors.Join(err, there.Close())

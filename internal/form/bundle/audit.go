@@ -86,7 +86,7 @@ func (c *Contents) describe() map[lock.SHA256]use {
 		add(m.Blob().SHA256, "a manifest", true)
 	}
 	for _, r := range c.Lock.Repositories {
-		add(r.Index.SHA256, fmt.Sprintf("the index of %q, %s", r.Name, agent.Redact(r.URL)), true)
+		add(r.Index.SHA256, fmt.Sprintf("the index of repository %q, %s", r.Name, agent.Redact(r.URL)), true)
 		for _, s := range r.Schemas {
 			add(s.SHA256, "the schema "+agent.Redact(s.URL), true)
 		}
@@ -99,7 +99,7 @@ func (c *Contents) describe() map[lock.SHA256]use {
 			role, isImage := m.ImageRole()
 			switch {
 			case isImage:
-				add(b.SHA256, fmt.Sprintf("a part of %s %s", role.What(), c.Lock.Image(role).Reference), false)
+				add(b.SHA256, fmt.Sprintf("a blob of %s %s", role.What(), c.Lock.Image(role).Reference), false)
 			case m.Member == MemberChart && i == 0:
 				add(b.SHA256, "the metadata of the chart", true)
 			case m.Member == MemberChart:

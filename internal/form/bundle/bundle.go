@@ -153,5 +153,5 @@ func (c *Contents) Verify(ctx context.Context, d lock.SHA256) error {
 
 // explain says what to do about errors of the file system.
 func explain(err error) error {
-	return oci.ExplainWriting(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller")
+	return oci.ExplainWriting(err, "write to another disk, or write a directory with smaller files (-o oci:DIR)")
 }

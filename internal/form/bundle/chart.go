@@ -77,7 +77,7 @@ func (c *Contents) fillChart(ctx context.Context, d *Document) error {
 		return fault.New(fault.Integrity, "its Chart.yaml cannot be written as JSON: %w", err)
 	}
 	if len(config) > oci.MaxDocument {
-		return fault.New(fault.Integrity, "its Chart.yaml has more than %d bytes as JSON", oci.MaxDocument)
+		return fault.New(fault.Integrity, "its Chart.yaml has more than the maximum of %d bytes as JSON", oci.MaxDocument)
 	}
 	d.Blobs[0] = oci.BlobOf(config)
 	c.made[d.Blobs[0].SHA256] = config
@@ -101,7 +101,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	}
 	defer tgz.Close()
 	if size, err := tgz.Seek(0, io.SeekEnd); err != nil || size != chart.Size {
-		return nil, errors.Join(err, fault.New(fault.Integrity, "it has %d bytes, not the lock's %d", size, chart.Size))
+		return nil, errors.Join(err, fault.New(fault.Integrity, "the chart has %d bytes, but the lock says %d", size, chart.Size))
 	}
 	if _, err := tgz.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	}
 	meta.sanitize()
 	if meta.Name != chart.Name || meta.Version != chart.Version {
-		return nil, fault.New(fault.Integrity, "its Chart.yaml is that of %q %q, not of %q %q as the lock says",
+		return nil, fault.New(fault.Integrity, "its Chart.yaml is for %q %q, but the lock says %q %q",
 			oci.Clip(meta.Name), oci.Clip(meta.Version), chart.Name, chart.Version)
 	}
 	return meta, nil
@@ -135,7 +135,7 @@ type boundedText struct{ data []byte }
 
 func (t *boundedText) Write(p []byte) (int, error) {
 	if len(t.data)+len(p) > maxChartMetadata {
-		return 0, fault.New(fault.Integrity, "its Chart.yaml has more than the %d bytes that are read", maxChartMetadata)
+		return 0, fault.New(fault.Integrity, "its Chart.yaml has more than the maximum of %d bytes", maxChartMetadata)
 	}
 	t.data = append(t.data, p...)
 	return len(p), nil

@@ -137,10 +137,10 @@ func TestIndexOfBundles(t *testing.T) {
 	}{
 		"a bundle":           {`BUNDLE}`, 0, nil},
 		"an SBOM beside":     {`SBOM},BUNDLE,NAME"v1.14.0"}},BUNDLE}`, 0, nil},
-		"two bundles":        {`BUNDLE},OTHER}`, fault.Usage, []string{"it holds 2 bundles: sha256:", "name one by its digest: write @sha256:"}},
+		"two bundles":        {`BUNDLE},OTHER}`, fault.Usage, []string{"the image index lists 2 bundles: sha256:", "name one of them by its digest: write @sha256:"}},
 		"none":               {`SBOM}`, fault.Usage, []string{"not a bundle"}},
 		"bundles, one lower": {`WRAPPER}`, fault.Usage, []string{"not a bundle"}},
-		"a lost index":       {lost, fault.Incomplete, []string{"reading an index in it"}},
+		"a lost index":       {lost, fault.Incomplete, []string{"reading an index inside the image index"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			index := w.expand(`{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[` + test.named + `]}`)
@@ -173,7 +173,7 @@ func TestOddNames(t *testing.T) {
 	w := newCopied(t)
 	for _, name := range []string{`a\nb`, `\u001b[31mred`, strings.Repeat("t", 2000)} {
 		_, err := openPath(t.Context(), w.write(t, `BUNDLE,NAME"`+name+`"}}`))
-		wantError(t, err, fault.Integrity, "its index.json names a document", "which no tool does")
+		wantError(t, err, fault.Integrity, "index.json lists a document as", "which is too long or cannot be printed")
 	}
 }
 
@@ -193,16 +193,16 @@ func TestChosenByName(t *testing.T) {
 		"a reference's tag":   {both, "v1.14.0", w.c, 0, nil},
 		"a reference":         {both, "reg.example/m/bundle:v1.14.0", w.c, 0, nil},
 		"a digest":            {both, digest, w.otherTag, 0, nil},
-		"none":                {both, "", nil, fault.Usage, []string{"it holds 2 bundles: prod, reg.example/m/bundle:v1.14.0 = sha256:", "; v1.15.0 = " + digest, "name oci:", ":prod, or another"}},
-		"an unknown tag":      {both, "v1.16.0", nil, fault.Usage, []string{`names no "v1.16.0"; it names: prod`, "note = sha256:", "name oci:", ":prod"}},
+		"none":                {both, "", nil, fault.Usage, []string{"2 bundles found: prod, reg.example/m/bundle:v1.14.0 = sha256:", "; v1.15.0 = " + digest, "name oci:", ":prod, or another"}},
+		"an unknown tag":      {both, "v1.16.0", nil, fault.Usage, []string{`does not list "v1.16.0"; it lists: prod`, "note = sha256:", "name oci:", ":prod"}},
 		"what is none":        {both, "note", nil, fault.Usage, []string{`an artifact of type "application/vnd.cyclonedx+json"`}},
-		"without names":       {`BUNDLE},OTHER}`, "", nil, fault.Usage, []string{"it holds 2 bundles", "@sha256:"}},
-		"the same tag":        {`BUNDLE,NAME"a/b:v1"}},OTHER,NAME"c/d:v1"}}`, "v1", nil, fault.Usage, []string{"it holds 2 bundles"}},
+		"without names":       {`BUNDLE},OTHER}`, "", nil, fault.Usage, []string{"2 bundles found", "@sha256:"}},
+		"the same tag":        {`BUNDLE,NAME"a/b:v1"}},OTHER,NAME"c/d:v1"}}`, "v1", nil, fault.Usage, []string{"2 bundles found"}},
 		"exactly":             {`BUNDLE,NAME"v1"}},OTHER,NAME"c/d:v1"}}`, "v1", w.c, 0, nil},
 		"within another":      {`WRAPPER,NAME"all"}}`, digest, w.otherTag, 0, nil},
-		"several in another":  {`WRAPPER,NAME"all"}}`, "all", nil, fault.Usage, []string{"it holds 2 bundles", "@sha256:"}},
+		"several in another":  {`WRAPPER,NAME"all"}}`, "all", nil, fault.Usage, []string{"2 bundles found", "@sha256:"}},
 		"beside a lost one":   {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "a", w.c, 0, nil},
-		"a lost one unnamed":  {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "", nil, fault.Incomplete, []string{"beside a bundle, its index.json names b = sha256:", "is missing", "name oci:", ":a, if that is the bundle that you want; else copy"}},
+		"a lost one unnamed":  {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "", nil, fault.Incomplete, []string{"besides a bundle, index.json lists b = sha256:", "is missing", "name oci:", "to use the bundle that can be read, name oci:"}},
 		"a shell's character": {`BUNDLE,NAME"$(x)"}},OTHER,NAME"b"}}`, "", nil, fault.Usage, []string{"@sha256:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestWriteOverCopies(t *testing.T) {
 	for name, test := range map[string]struct{ named, says string }{
 		"another tag":     {`BUNDLE,NAME"prod"}}`, `the tag "prod"`},
 		"one more tag":    {`BUNDLE,NAME"prod"}},BUNDLE,NAME"v1.14.0"}}`, `the tag "prod"`},
-		"an SBOM":         {`BUNDLE,NAME"v1.14.0"}},SBOM,"artifactType":"text/x"}`, "also names sha256:"},
+		"an SBOM":         {`BUNDLE,NAME"v1.14.0"}},SBOM,"artifactType":"text/x"}`, "also lists sha256:"},
 		"another bundle":  {`BUNDLE,NAME"v1.14.0"}},OTHER,NAME"v1.15.0"}}`, "v1.15.0 = sha256:"},
 		"an absent index": {`BUNDLE,NAME"v1.14.0"}},` + strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1) + `}`, "is missing"},
 	} {
@@ -262,7 +262,7 @@ func TestWriteOverCopies(t *testing.T) {
 			dir := w.write(t, test.named)
 			before := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...)
 			_, err := WriteLayout(t.Context(), dir, w.otherTag, form.WriteOptions{})
-			wantError(t, err, fault.Usage, "holds more than a bundle that botkube-mirror wrote", test.says, "name a directory that does not exist yet")
+			wantError(t, err, fault.Usage, "contains more than a bundle of botkube-mirror", test.says, "name a directory that does not exist yet")
 			if after := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...); !slices.Equal(before, after) {
 				t.Errorf("%q became %q", before, after)
 			}

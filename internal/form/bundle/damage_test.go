@@ -191,7 +191,7 @@ func TestHostileTars(t *testing.T) {
 		"missing artifact":   {without(artifact.String()), fault.Incomplete, []string{"missing", "dl.k8s.example/release/kubectl?arch=amd64 for linux/amd64", "copy b.tar again"}},
 		"missing index blob": {without(lock.Sum(c.Index.Data).String()), fault.Incomplete, []string{"image index", "missing"}},
 		"no index.json":      {without(oci.IndexName), fault.Incomplete, []string{oci.IndexName}},
-		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return e.Name == oci.FileName || e.Name == oci.IndexName })), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
+		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return e.Name == oci.FileName || e.Name == oci.IndexName })), fault.Incomplete, []string{"the file oci-layout is missing: the copy is incomplete", "copy b.tar again"}},
 		"other layout":       {replaced(oci.FileName, `{"imageLayoutVersion":"2.0.0"}`), fault.Integrity, []string{"2.0.0"}},
 		"damaged artifact":   {replaced(artifact.String(), strings.Repeat("x", len(m.blobs[artifact]))), fault.Integrity, []string{"kubectl", "damaged", artifact.String()}},
 		"shorter artifact":   {replaced(artifact.String(), "x"), fault.Integrity, []string{"kubectl", "has 1 bytes"}},
@@ -206,21 +206,21 @@ func TestHostileTars(t *testing.T) {
 		"fifo":               {extra(tar.Header{Typeflag: tar.TypeFifo, Name: "a"}, ""), fault.Integrity, []string{"neither a file nor a directory"}},
 		"GNU sparse":         {raw("a", 'S', "00000000000"), fault.Integrity, []string{"is damaged"}},
 		"PAX sparse":         {append(paxHeader("22 GNU.sparse.major=1\n"), good...), fault.Integrity, []string{"sparse"}},
-		"PAX length":         {append(paxHeader("99 path=x\n"), good...), fault.Integrity, []string{"a record in it cannot be read"}},
+		"PAX length":         {append(paxHeader("99 path=x\n"), good...), fault.Integrity, []string{"a record cannot be read"}},
 		"PAX size":           {append(paxHeader("30 size=99999999999999999999\n"), good...), fault.Integrity, []string{"extended"}},
 		"PAX negative":       {append(paxHeader("11 size=-1\n"), good...), fault.Integrity, []string{"a size"}},
-		"PAX for all":        {append(globalHeader("10 path=x\n"), good...), fault.Integrity, []string{"names all"}},
-		"PAX for nothing":    {append(bytes.Clone(good[:len(good)-2*oci.BlockSize]), append(paxHeader("10 path=x\n"), make([]byte, 2*oci.BlockSize)...)...), fault.Integrity, []string{"is damaged, or an extended one"}},
+		"PAX for all":        {append(globalHeader("10 path=x\n"), good...), fault.Integrity, []string{"for all entries"}},
+		"PAX for nothing":    {append(bytes.Clone(good[:len(good)-2*oci.BlockSize]), append(paxHeader("10 path=x\n"), make([]byte, 2*oci.BlockSize)...)...), fault.Integrity, []string{"or an extended header before it is damaged"}},
 		"huge size":          {raw("a", '0', "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"negative size":      {raw("a", '0', "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"size beyond end":    {raw("a", '0', "77777777777"), fault.Integrity, []string{"truncated"}},
 		"size of nothing":    {raw("a", '0', "garbage"), fault.Integrity, []string{"a size"}},
 		"directory of size":  {raw("a/", '5', "00000001000"), fault.Integrity, []string{"directory"}},
 		"long name":          {raw("a", 'L', "77777777777"), fault.Integrity, []string{"extended"}},
-		"big index.json":     {replaced(oci.IndexName, strings.Repeat(" ", oci.MaxDocument+1)), fault.Integrity, []string{"at most"}},
+		"big index.json":     {replaced(oci.IndexName, strings.Repeat(" ", oci.MaxDocument+1)), fault.Integrity, []string{"but the maximum is"}},
 		"empty index.json":   {replaced(oci.IndexName, ""), fault.Integrity, []string{oci.IndexName}},
-		"trailing garbage":   {append(bytes.Clone(good), append(make([]byte, 511), 'x')...), fault.Integrity, []string{"follows the end"}},
-		"second tar":         {append(bytes.Clone(good), good...), fault.Integrity, []string{"follows the end"}},
+		"trailing garbage":   {append(bytes.Clone(good), append(make([]byte, 511), 'x')...), fault.Integrity, []string{"after the end"}},
+		"second tar":         {append(bytes.Clone(good), good...), fault.Integrity, []string{"after the end"}},
 		"long trailing":      {append(bytes.Clone(good), make([]byte, 4<<20)...), fault.Integrity, []string{"follow the end"}},
 		"one zero block":     {good[:len(good)-oci.BlockSize], fault.Integrity, []string{"truncated"}},
 		"empty":              {nil, fault.Integrity, []string{"empty"}},
@@ -230,7 +230,7 @@ func TestHostileTars(t *testing.T) {
 		"zstd":               {append([]byte("\x28\xb5\x2f\xfd"), make([]byte, 1000)...), fault.Usage, []string{"unzstd"}},
 		"text":               {[]byte(strings.Repeat("no tar ", 1000)), fault.Usage, []string{"not a tar"}},
 		"short text":         {[]byte("hello"), fault.Usage, []string{"not a tar"}},
-		"in directories":     {inDirectories(t, all), fault.Usage, []string{"in directories: a, b", "tar -cf"}},
+		"in directories":     {inDirectories(t, all), fault.Usage, []string{"inside directories: a, b", "tar -cf"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := readTar(t.Context(), test.data)
@@ -361,12 +361,12 @@ func TestIndexJSON(t *testing.T) {
 		"as crane writes it":      {`{"schemaVersion":2,"manifests":[` + d + strings.Replace(tagged, "v1.14.0", "reg.example:5000/b:v1.14.0", 1) + `]}`, 0, ""},
 		"with white space":        {"{ \"schemaVersion\": 2,\n\"manifests\": [" + d + "}]}\n", 0, ""},
 		"twice":                   {`{"schemaVersion":2,"manifests":[` + d + tagged + `,` + d + strings.Replace(tagged, "v1.14.0", "prod", 1) + `]}`, 0, ""},
-		"none":                    {`{"schemaVersion":2,"manifests":[]}`, fault.Usage, "names nothing"},
+		"none":                    {`{"schemaVersion":2,"manifests":[]}`, fault.Usage, "lists nothing"},
 		"beside an image":         {`{"schemaVersion":2,"manifests":[` + d + `},` + other + `]}`, 0, ""},
-		"beside an absent index":  {`{"schemaVersion":2,"manifests":[` + d + `},` + strings.Replace(other, manifestType, indexType, 1) + `]}`, fault.Incomplete, "beside a bundle, its index.json names sha256:0000"},
+		"beside an absent index":  {`{"schemaVersion":2,"manifests":[` + d + `},` + strings.Replace(other, manifestType, indexType, 1) + `]}`, fault.Incomplete, "besides a bundle, index.json lists sha256:0000"},
 		"another tag":             {`{"schemaVersion":2,"manifests":[` + d + strings.Replace(tagged, "v1.14.0", "v1.14.1", 1) + `]}`, 0, ""},
 		"other annotations":       {`{"schemaVersion":2,"manifests":[` + d + strings.Replace(tagged, "ref.name", "ref.mame", 1) + `]}`, 0, ""},
-		"two sizes":               {`{"schemaVersion":2,"manifests":[` + d + `},` + strings.Replace(d, `"size":`, `"size":1`, 1) + `}]}`, fault.Integrity, "two types or sizes"},
+		"two sizes":               {`{"schemaVersion":2,"manifests":[` + d + `},` + strings.Replace(d, `"size":`, `"size":1`, 1) + `}]}`, fault.Integrity, "two different types or sizes"},
 		"key in capitals":         {`{"schemaVersion":2,"Manifests":[` + d + tagged + `]}`, fault.Integrity, "Manifests"},
 		"key twice":               {`{"schemaVersion":2,"manifests":[],"manifests":[` + d + tagged + `]}`, fault.Integrity, "twice"},
 		"unknown key":             {`{"schemaVersion":2,"more":1,"manifests":[` + d + tagged + `]}`, 0, ""},
@@ -424,13 +424,13 @@ func TestHostileLayouts(t *testing.T) {
 		}, fault.Integrity, "kubectl"},
 		"a store": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, oci.IndexName), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o644)
-		}, fault.Usage, "names nothing"},
+		}, fault.Usage, "lists nothing"},
 		"only blobs": {func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, oci.FileName)), os.Remove(filepath.Join(dir, oci.IndexName)))
-		}, fault.Incomplete, "copy layout again from where it was pulled, with everything in it"},
+		}, fault.Incomplete, "copy the directory layout again from where it was pulled, with all its files"},
 		"only index.json": {func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, oci.FileName)), os.RemoveAll(filepath.Join(dir, "blobs")))
-		}, fault.Incomplete, "image index: blobs/sha256/"},
+		}, fault.Incomplete, "reading the image index sha256:"},
 		"index.json is a directory": {func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, oci.IndexName)), os.Mkdir(filepath.Join(dir, oci.IndexName), 0o755))
 		}, fault.Integrity, "index.json: it is a directory, not a regular file"},

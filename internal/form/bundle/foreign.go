@@ -15,14 +15,14 @@ import (
 )
 
 // errOwnImage is an [ErrNotBundle], too.
-var errOwnImage = fmt.Errorf("%w: it is the image that botkube-mirror makes of a bundle, to be mounted", ErrNotBundle)
+var errOwnImage = fmt.Errorf("%w: it is an image for mounting, which botkube-mirror made from a bundle", ErrNotBundle)
 
 // ErrPart is an [ErrNotBundle] of which more than one platform, or another member,
 // was left behind.
-var ErrPart = fmt.Errorf("%w: it is a part of one", ErrNotBundle)
+var ErrPart = fmt.Errorf("%w: it is only a part of a bundle", ErrNotBundle)
 
 // wholeHint is for who has copied a part of a bundle only.
-const wholeHint = "copy the whole bundle: skopeo copy --all --preserve-digests, or oras cp, crane copy and regctl image copy without --platform"
+const wholeHint = "copy the whole bundle: skopeo copy --all --preserve-digests SOURCE TARGET\nif you use oras cp, crane copy or regctl image copy: leave out --platform"
 
 // ownPrefix begins the annotations and labels of images that this program
 // makes, MemberAnnotation apart, which only bundles have.
@@ -40,11 +40,11 @@ func advise(err error) error {
 	case err == nil || fault.HintOf(err) != "" || !damaged && !isOther:
 		return err
 	case !isOther:
-		return fault.New(kind, "%w", err).WithHint("copy the bundle there again, unchanged; or push it again with --force from where it is intact")
+		return fault.New(kind, "%w", err).WithHint("copy the bundle there again, unchanged; or push it again with --force from an intact copy")
 	}
 	hint := oci.Hint
 	if errors.Is(err, errOwnImage) {
-		hint = "the bundle is beside it: its repository has the same name, and -bundle at the end"
+		hint = "name the bundle: it is in the repository with the same name and -bundle at the end"
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
 }
@@ -59,7 +59,7 @@ func (r *reading) describeOther(data []byte) error {
 	config := doc.ConfigType()
 	switch {
 	case config == LockType:
-		return fault.New(fault.Usage, "%w, for one platform only", ErrPart).WithHint("%s", wholeHint)
+		return fault.New(fault.Usage, "%w, for one platform", ErrPart).WithHint("%s", wholeHint)
 	case doc.ArtifactType == ArtifactType:
 		return nil
 	case isOwn(doc.Annotations):
@@ -74,9 +74,9 @@ func (r *reading) describeOther(data []byte) error {
 	case doc.ArtifactType != "" || config != "":
 		return notBundle("it is an artifact of type %q", oci.Clip(cmp.Or(doc.ArtifactType, config)))
 	case len(doc.Manifests) > 0 && (doc.MediaType == "" || types.MediaType(doc.MediaType).IsIndex()):
-		return notBundle("it is an ordinary image, for several platforms")
+		return notBundle("it is an ordinary image for several platforms")
 	case doc.SchemaVersion == 1:
-		return notBundle("it is an ordinary image, in the format of old registries")
+		return notBundle("it is an ordinary image in the old format of Docker registries (schema 1)")
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ var Form = &form.Form{
 		},
 		Open: openLayout, Next: next,
 	}},
-	Rewrite:   "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it",
+	Rewrite:   "copy the bundle again from where it was pulled, and compare sha256sum on both sides\nif it is damaged there, too, run the pull again: that repairs it",
 	Recognize: recognize,
 	Open:      openMirror,
 	Audit:     verify,
@@ -132,7 +132,7 @@ func obtainDocuments(ctx context.Context, p *form.Place, c *Contents) error {
 	}
 	document := func(b lock.Blob, max int64) error {
 		if b.Size > max {
-			return fault.New(fault.Integrity, "%s names a document of %d bytes; at most %d are read", p, b.Size, max)
+			return fault.New(fault.Integrity, "%s points to a document of %d bytes, but the maximum is %d", p, b.Size, max)
 		}
 		_, err := p.Repository.Obtain(ctx, b)
 		return err

@@ -43,16 +43,16 @@ func TestForeignFiles(t *testing.T) {
 		data []byte
 		says []string
 	}{
-		"docker save":       {pack(t, []tarEntry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "crane pull --format=oci"}},
-		"without links":     {pack(t, []tarEntry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "crane pull --format=oci"}},
-		"some tar file":     {pack(t, []tarEntry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle ("}},
-		"an empty tar file": {make([]byte, 10240), []string{"nothing but zeros", "name a bundle ("}},
-		"a lock":            {locked, []string{"it is a lock", "name a bundle (", "pull --lock"}},
-		"JSON":              {[]byte(`{"a":1}`), []string{"a JSON document", "name a bundle ("}},
-		"a web page":        {[]byte("\ufeff\n<!DOCTYPE html><html><body>Sign in"), []string{"a web page", "name a bundle ("}},
+		"docker save":       {pack(t, []tarEntry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image in the format of docker save", "crane pull --format=oci"}},
+		"without links":     {pack(t, []tarEntry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"in the format of docker save", "crane pull --format=oci"}},
+		"some tar file":     {pack(t, []tarEntry{file("a", "a"), link("b", "a")}), []string{"a tar file with other content", "use one of: a bundle ("}},
+		"an empty tar file": {make([]byte, 10240), []string{"it starts with zeros only", "use one of: a bundle ("}},
+		"a lock":            {locked, []string{"it is a lock", "use one of: a bundle (", "pull --lock"}},
+		"JSON":              {[]byte(`{"a":1}`), []string{"a JSON document", "use one of: a bundle ("}},
+		"a web page":        {[]byte("\ufeff\n<!DOCTYPE html><html><body>Sign in"), []string{"a web page", "use one of: a bundle ("}},
 		"Git LFS":           {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), []string{"Git LFS", "git lfs pull"}},
-		"a program":         {append([]byte("\x7fELF"), make([]byte, 4096)...), []string{"not a tar file", "name a bundle ("}},
-		"one platform":      {partial(), []string{"it is a part of one: it has the manifest of the plugins for linux/amd64, but not the manifest of the plugins for linux/arm64", "copy --all --preserve-digests"}},
+		"a program":         {append([]byte("\x7fELF"), make([]byte, 4096)...), []string{"not a tar file", "use one of: a bundle ("}},
+		"one platform":      {partial(), []string{"it is only a part of a bundle: it has the manifest of the plugins for linux/amd64, but lacks the manifest of the plugins for linux/arm64", "copy --all --preserve-digests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := writeFile(t, filepath.Join(t.TempDir(), "x.tar"), test.data)
@@ -65,14 +65,14 @@ func TestForeignFiles(t *testing.T) {
 	}
 	t.Run("an empty directory", func(t *testing.T) {
 		_, err := openPath(t.Context(), t.TempDir())
-		wantError(t, err, fault.Usage, "it is empty", "name a bundle (")
+		wantError(t, err, fault.Usage, "it is empty", "use one of: a bundle (")
 	})
 	t.Run("a store", func(t *testing.T) {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, oci.FileName), []byte(oci.FileContent))
 		writeFile(t, filepath.Join(dir, oci.IndexName), []byte(`{"schemaVersion":2,"manifests":[]}`))
 		_, err := openPath(t.Context(), dir)
-		wantError(t, err, fault.Usage, "names nothing, as that of a store", "name a bundle (")
+		wantError(t, err, fault.Usage, "lists nothing, like that of a store", "use one of: a bundle (")
 	})
 }
 
@@ -96,22 +96,22 @@ func TestForeignDocuments(t *testing.T) {
 	}
 	labelled := manifest(ociConfig, config, "")
 	const mount = `,"annotations":{"io.botkube.mirror.mount":"/plugins"}`
-	general := "name a bundle ("
+	general := "use one of: a bundle ("
 	for name, test := range map[string]struct {
 		data string
 		says []string
 	}{
 		"an image":                {string(m.blobs[image.SHA256]), []string{"an ordinary image", general}},
-		"an index of Docker's":    {index(dockerList, dockerImage, image.Blob, ""), []string{"an ordinary image, for several platforms", general}},
+		"an index of Docker's":    {index(dockerList, dockerImage, image.Blob, ""), []string{"an ordinary image for several platforms", general}},
 		"an index":                {index(indexType, dockerImage, image.Blob, ""), []string{"an ordinary image", general}},
-		"an old image":            {`{"schemaVersion":1,"name":"a","fsLayers":[]}`, []string{"old registries", general}},
+		"an old image":            {`{"schemaVersion":1,"name":"a","fsLayers":[]}`, []string{"old format of Docker registries", general}},
 		"a chart":                 {manifest(ChartConfigType, config, ""), []string{"a Helm chart", general}},
 		"an artifact":             {manifest("application/vnd.oci.empty.v1+json", config, `,"artifactType":"text/x"`), []string{`an artifact of type "text/x"`, general}},
-		"its own image":           {index(indexType, manifestType, config, mount), []string{"makes of a bundle", "-bundle at the end"}},
-		"by its manifest":         {manifest(ociConfig, image.Blob, mount), []string{"makes of a bundle", "-bundle at the end"}},
-		"by its label":            {labelled, []string{"makes of a bundle", "-bundle at the end"}},
-		"by a label in an index":  {index(indexType, manifestType, m.put(labelled), ""), []string{"makes of a bundle", "-bundle at the end"}},
-		"a bundle's manifest":     {string(c.Manifests[0].Data), []string{"it is a part of one: it has the manifest of the plugins for linux/amd64", "--all"}},
+		"its own image":           {index(indexType, manifestType, config, mount), []string{"made from a bundle", "-bundle at the end"}},
+		"by its manifest":         {manifest(ociConfig, image.Blob, mount), []string{"made from a bundle", "-bundle at the end"}},
+		"by its label":            {labelled, []string{"made from a bundle", "-bundle at the end"}},
+		"by a label in an index":  {index(indexType, manifestType, m.put(labelled), ""), []string{"made from a bundle", "-bundle at the end"}},
+		"a bundle's manifest":     {string(c.Manifests[0].Data), []string{"it is only a part of a bundle: it has the manifest of the plugins for linux/amd64", "--all"}},
 		"no document of anything": {`{}`, []string{"not a bundle", general}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestForeignDocuments(t *testing.T) {
 			all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
 		}
 		_, err := openPath(t.Context(), writeFile(t, filepath.Join(t.TempDir(), "x.tar"), pack(t, all)))
-		wantError(t, err, fault.Usage, "x.tar: not a bundle", "makes of a bundle")
+		wantError(t, err, fault.Usage, "x.tar: not a bundle", "made from a bundle")
 		if hint := fault.HintOf(err); hint != "" {
 			t.Errorf("hint %q", hint)
 		}
@@ -156,7 +156,7 @@ func TestStandardInput(t *testing.T) {
 	}{
 		"truncated": {good[:2000], fault.Integrity, []string{"standard input: it is truncated", "copy the file again"}},
 		"damaged":   {damaged, fault.Integrity, []string{"the bundle on standard input: ", "kubectl", "copy the file again"}},
-		"text":      {[]byte("text"), fault.Usage, []string{"standard input is neither a bundle nor an image", "name a bundle ("}},
+		"text":      {[]byte("text"), fault.Usage, []string{"standard input is neither a bundle nor an image", "use one of: a bundle ("}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := os.Open(writeFile(t, filepath.Join(t.TempDir(), "in"), test.data))
@@ -234,5 +234,5 @@ func TestSkopeoDockerArchive(t *testing.T) {
 	from, to := writeFile(t, filepath.Join(dir, "oci.tar"), pack(t, all)), filepath.Join(dir, "docker.tar")
 	skopeo(t, "copy", "oci-archive:"+from, "docker-archive:"+to+":a/b:c")
 	_, err := openPath(t.Context(), to)
-	wantError(t, err, fault.Usage, "an image as docker save writes it", "crane pull --format=oci")
+	wantError(t, err, fault.Usage, "an image in the format of docker save", "crane pull --format=oci")
 }

@@ -40,11 +40,11 @@ func CheckLayout(ctx context.Context, dir string) error {
 	switch {
 	case err == nil && !fi.IsDir():
 		return fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
-			WithHint("name a directory that does not exist yet, or oci-archive:%s for a bundle that is a file", dir)
+			WithHint("name a directory that does not exist yet; or write the bundle to a file: -o oci-archive:%s", dir)
 	case err != nil:
 		if !errors.Is(err, fs.ErrNotExist) || disk.IsBrokenLink(dir) {
 			return fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
-				WithHint("if it is a link, create the directory that it leads to")
+				WithHint("if this is a symbolic link, create the directory that it points to")
 		}
 		return checkWritable(dir)
 	}
@@ -70,9 +70,9 @@ func checkWritable(dir string) error {
 	if err == nil {
 		return nil
 	}
-	kind, hint := fault.Usage, "name an output that you may write to"
+	kind, hint := fault.Usage, "name an output that you can write to"
 	if disk.IsFull(err) {
-		kind, hint = fault.Unexpected, "free some space and run the same command again"
+		kind, hint = fault.Unexpected, "free some space, and run the same command again"
 	}
 	return fault.New(kind, "the output directory %s cannot be written: %w", dir, err).WithHint("%s", hint)
 }
@@ -81,7 +81,7 @@ func checkWritable(dir string) error {
 func checkOurs(ctx context.Context, l *oci.Layout) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{l.Name()}, args...)...).
-			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
+			WithHint("name a directory that does not exist yet; if this directory was a bundle, you can remove it instead")
 	}
 	names, err := oci.Names(l.Root(), ".")
 	if err != nil {
@@ -94,10 +94,10 @@ func checkOurs(ctx context.Context, l *oci.Layout) error {
 		case name == windowsLock, strings.HasPrefix(name, atomicdir.TempPrefix), disk.IsVolumeMetadata(name):
 		case name == orasDir:
 			if left, err := oci.Names(l.Root(), name); err != nil || len(left) > 0 {
-				return foreign("it has %q, which is not empty", name)
+				return foreign("it contains %q, which is not empty", name)
 			}
 		default:
-			return foreign("it has %q", oci.Clip(name))
+			return foreign("it contains %q", oci.Clip(name))
 		}
 		has[name] = true
 	}
@@ -107,11 +107,11 @@ func checkOurs(ctx context.Context, l *oci.Layout) error {
 	case err != nil:
 		return err
 	case unknown != "":
-		return foreign("it has %q", unknown)
+		return foreign("it contains %q", unknown)
 	case written:
 		return nil // whatever became of the rest is written anew
 	case !has[oci.FileName] && (has["blobs"] || has[oci.IndexName] || has[atomicdir.MetaDir]):
-		return foreign("it has no %s", oci.FileName)
+		return foreign("the file %s is missing", oci.FileName)
 	case !has[oci.FileName] || !has[oci.IndexName]:
 		return nil // what a killed run left
 	}
@@ -127,8 +127,8 @@ func checkOurs(ctx context.Context, l *oci.Layout) error {
 // has no bundle is an [ErrNotBundle].
 func onlyBundle(ctx context.Context, l *oci.Layout) error {
 	more := func(what string) error {
-		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", l.Name(), what).
-			WithHint("name a directory that does not exist yet, and copy the bundle from there; to write here, remove the directory first")
+		return fault.New(fault.Usage, "the output directory %s contains more than a bundle of botkube-mirror: %s", l.Name(), what).
+			WithHint("name a directory that does not exist yet, and copy the bundle from there; or remove this directory first")
 	}
 	all, err := l.Index()
 	if err != nil {
@@ -146,7 +146,7 @@ func onlyBundle(ctx context.Context, l *oci.Layout) error {
 		return more(err.Error())
 	}
 	if len(chosen.Others) > 0 {
-		return more(fmt.Sprintf("its %s also names %s", oci.IndexName, chosen.Others[0]))
+		return more(fmt.Sprintf("its %s also lists %s", oci.IndexName, chosen.Others[0]))
 	}
 	c, err := readIndex(ctx, chosen.Data, l)
 	for _, name := range chosen.Names {
@@ -325,7 +325,7 @@ func (w *layoutWriter) removeOthers(blobs []entry.Entry) error {
 		}
 	}
 	if _, err = entry.Prune(w.tree, gone); err != nil {
-		return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
+		return fmt.Errorf("removing a blob of the earlier bundle: %w", err)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func isBundle(ctx context.Context, n oci.Named, data []byte, from oci.Reader) er
 		if err := r.describeOther(data); err != nil {
 			return err
 		}
-		return notBundle("its %s names a document of type %q, not an image index", oci.IndexName, oci.Clip(n.MediaType))
+		return notBundle("its %s lists a document of type %q, not an image index", oci.IndexName, oci.Clip(n.MediaType))
 	}
 	if err := r.readIndex(); err != nil || r.index.ArtifactType == ArtifactType {
 		return err
@@ -161,7 +161,7 @@ func (b *Bundle) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 		return nil, b.fault(d, err)
 	}
 	if int64(len(data)) > max {
-		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the %d bytes that are read of such a document", oci.BlobsDir, d, max))
+		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the maximum of %d bytes for such a document", oci.BlobsDir, d, max))
 	}
 	return data, b.judge(d, lock.Sum(data))
 }

@@ -27,8 +27,8 @@ func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, erro
 		return nil, err
 	}
 	if len(lockData) > lock.MaxSize {
-		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(lockData), lock.MaxSize).
-			WithHint("bundle fewer plugins or platforms")
+		return nil, fault.New(fault.Usage, "the lock has %d bytes, but the maximum is %d", len(lockData), lock.MaxSize).
+			WithHint("mirror fewer plugins or platforms: use --plugin, --exclude or --platform")
 	}
 	tag, err := l.Tag()
 	if err != nil {
@@ -146,7 +146,7 @@ func firsts[T any, K comparable](all []T, key func(T) K) []T {
 
 func (d Document) checkImage() error {
 	if d.Blob() != d.image.Blob {
-		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(d.image.Blob))
+		return fault.New(fault.Integrity, "the manifest is %s, but the lock says %s", describe(d.Blob()), describe(d.image.Blob))
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(d.Data, &m); err != nil {
@@ -154,7 +154,7 @@ func (d Document) checkImage() error {
 	}
 	named, err := manifestBlobs(m)
 	if err == nil && !slices.Equal(named, d.Blobs) {
-		err = errors.New("it names another configuration or other layers than the lock")
+		err = errors.New("its configuration or its layers are not those of the lock")
 	}
 	if err != nil {
 		return fault.New(fault.Integrity, "the manifest sha256:%s: %w", d.image.SHA256, err)
@@ -185,7 +185,7 @@ func (c *Contents) complete() error {
 		return err
 	}
 	if n := len(c.Manifests); n > maxManifests || len(data) > oci.MaxDocument {
-		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes; at most %d in %d can be read back", n, len(data), maxManifests, oci.MaxDocument)
+		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes, but the maximum is %d manifests in %d bytes", n, len(data), maxManifests, oci.MaxDocument)
 	}
 	c.Index = Document{MediaType: indexType, Data: data}
 	return c.list()
@@ -212,7 +212,7 @@ func (c *Contents) list() error {
 		for _, b := range m.Blobs {
 			size, had := sizes[b.SHA256]
 			if had && size != b.Size {
-				return fault.New(fault.Integrity, "sha256:%s cannot have both %d and %d bytes", b.SHA256, size, b.Size)
+				return fault.New(fault.Integrity, "the lock gives sha256:%s two sizes: %d and %d bytes", b.SHA256, size, b.Size)
 			}
 			if !had {
 				sizes[b.SHA256] = b.Size

@@ -138,7 +138,7 @@ func TestWatcherImage(t *testing.T) {
 	if want := []string{"plugins", "plugins", "agent-image", "agent-image", "watcher-image", "watcher-image", "chart"}; !slices.Equal(got, want) {
 		t.Errorf("members: %q", got)
 	}
-	if what := c.What(l.WatcherImage.Manifests[0].Blobs[0].SHA256); what != "a part of the watcher image ghcr.io/kubeshop/k8s-sidecar:in-cluster-config for linux/amd64" {
+	if what := c.What(l.WatcherImage.Manifests[0].Blobs[0].SHA256); what != "a blob of the watcher image ghcr.io/kubeshop/k8s-sidecar:in-cluster-config for linux/amd64" {
 		t.Error(what)
 	}
 	if len(without.Manifests) != 5 || without.Tag != c.Tag {
@@ -219,7 +219,7 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		"image manifest missing":    {func(l *lock.Lock, m *memory) { delete(m.blobs, l.AgentImage.Manifests[0].SHA256) }, fault.Incomplete, "agent image"},
 		"image manifest other size": {func(l *lock.Lock, m *memory) { l.AgentImage.Manifests[0].Size++ }, fault.Integrity, "linux/amd64"},
-		"image with other layers":   {func(l *lock.Lock, m *memory) { l.AgentImage.Manifests[0].Blobs = l.AgentImage.Manifests[1].Blobs }, fault.Integrity, "other layers"},
+		"image with other layers":   {func(l *lock.Lock, m *memory) { l.AgentImage.Manifests[0].Blobs = l.AgentImage.Manifests[1].Blobs }, fault.Integrity, "its layers are not those of the lock"},
 		"image manifest is text":    {func(l *lock.Lock, m *memory) { l.AgentImage.Manifests[0].Blob = m.put("text") }, fault.Integrity, "cannot be read"},
 		"chart of another name": {func(l *lock.Lock, m *memory) {
 			l.Chart = addChart(m, "name: other\nversion: 1.14.0\n", "botkube", "1.14.0")
@@ -241,12 +241,12 @@ func TestPlanRefuses(t *testing.T) {
 		}, fault.Integrity, "keys"},
 		"chart metadata has too many values": {func(l *lock.Lock, m *memory) {
 			l.Chart = addChart(m, "name: botkube\nversion: 1.14.0\nkeywords: ["+strings.Repeat("a,", 300_000)+"]\n", "botkube", "1.14.0")
-		}, fault.Integrity, "values that are read"},
+		}, fault.Integrity, "values"},
 		"chart of another size": {func(l *lock.Lock, m *memory) { l.Chart.Size++ }, fault.Integrity, "bytes"},
 		"two sizes of a blob": {func(l *lock.Lock, m *memory) {
 			l.Artifacts[0].Blob = lock.Blob{Size: 3, SHA256: l.Artifacts[1].SHA256}
 			l.Platforms = l.Platforms[:2]
-		}, fault.Integrity, "both"},
+		}, fault.Integrity, "two sizes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, m := fullWorld(t)
@@ -329,31 +329,31 @@ func TestIndexAndLockDisagree(t *testing.T) {
 			r.index.Manifests = slices.Delete(r.index.Manifests, 1, 2)
 			r.manifests = slices.Delete(r.manifests, 1, 2)
 			r.raw = slices.Delete(r.raw, 1, 2)
-		}, fault.Incomplete, "for linux/arm64: it was copied for some platforms only"},
-		"fewer than platforms": {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:1] }, fault.Incomplete, "for linux/arm64: it was copied for some platforms only"},
+		}, fault.Incomplete, "for linux/arm64: the bundle was copied for some platforms only"},
+		"fewer than platforms": {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:1] }, fault.Incomplete, "for linux/arm64: the bundle was copied for some platforms only"},
 		"the chart less":       {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:4] }, fault.Incomplete, "lacks the manifest of the chart"},
 		"one more": {func(r *rebuilt) {
 			r.index.Manifests = append(r.index.Manifests, r.index.Manifests[0])
 			r.manifests = append(r.manifests, r.manifests[0])
 			r.raw = append(r.raw, nil)
-		}, fault.Integrity, "6 manifests, the lock only 5"},
-		"a layer less":    {func(r *rebuilt) { r.manifests[0].Layers = r.manifests[0].Layers[1:] }, fault.Integrity, "does not name"},
-		"a layer more":    {func(r *rebuilt) { m := &r.manifests[0]; m.Layers = append(m.Layers, m.Layers[0]) }, fault.Integrity, "lock does not"},
+		}, fault.Integrity, "6 manifests, but the lock only 5"},
+		"a layer less":    {func(r *rebuilt) { r.manifests[0].Layers = r.manifests[0].Layers[1:] }, fault.Integrity, "does not list"},
+		"a layer more":    {func(r *rebuilt) { m := &r.manifests[0]; m.Layers = append(m.Layers, m.Layers[0]) }, fault.Integrity, "not in the lock"},
 		"another order":   {func(r *rebuilt) { slices.Reverse(r.manifests[0].Layers) }, fault.Integrity, "another order"},
-		"a layer's size":  {func(r *rebuilt) { r.manifests[0].Layers[0].Size++ }, fault.Integrity, "does not name"},
+		"a layer's size":  {func(r *rebuilt) { r.manifests[0].Layers[0].Size++ }, fault.Integrity, "does not list"},
 		"a negative size": {func(r *rebuilt) { r.manifests[0].Layers[0].Size = -1 }, fault.Integrity, "plausible"},
 		"a huge size":     {func(r *rebuilt) { r.manifests[0].Layers[0].Size = 1 << 60 }, fault.Integrity, "plausible"},
-		"a layer's type":  {func(r *rebuilt) { r.manifests[0].Layers[0].MediaType = "text/plain" }, fault.Integrity, "another type"},
-		"artifact type":   {func(r *rebuilt) { r.manifests[1].ArtifactType = "text/plain" }, fault.Integrity, "another type"},
+		"a layer's type":  {func(r *rebuilt) { r.manifests[0].Layers[0].MediaType = "text/plain" }, fault.Integrity, "the media type of"},
+		"artifact type":   {func(r *rebuilt) { r.manifests[1].ArtifactType = "text/plain" }, fault.Integrity, "the media type of"},
 		"schema version":  {func(r *rebuilt) { r.manifests[1].SchemaVersion = 1 }, fault.Integrity, "schema version"},
 		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
-		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not a lock"},
+		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not that of a lock"},
 		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
-		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock in it"},
-		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "at most"},
+		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock cannot be used"},
+		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "but the maximum is"},
 		"a huge manifest": {func(r *rebuilt) {
 			r.index.Manifests[1] = oci.Describe(manifestType, lock.Blob{Size: oci.MaxDocument + 1})
-		}, fault.Integrity, "at most"},
+		}, fault.Integrity, "but the maximum is"},
 		"manifest's key": {func(r *rebuilt) {
 			data, _ := json.Marshal(r.manifests[1])
 			r.raw[1] = bytes.Replace(data, []byte(`"layers"`), []byte(`"Layers"`), 1)
@@ -364,7 +364,7 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"a variant":                   {func(r *rebuilt) { r.index.Manifests[0].Platform.Variant = "v8" }, fault.Integrity, "platform"},
 		"no platform":                 {func(r *rebuilt) { r.index.Manifests[0].Platform = nil }, fault.Integrity, "it has no platform"},
 		"a chart's platform":          {func(r *rebuilt) { r.index.Manifests[4].Platform = r.index.Manifests[0].Platform }, fault.Integrity, "platform"},
-		"member":                      {func(r *rebuilt) { r.index.Manifests[4].Annotations = nil }, fault.Integrity, "annotated"},
+		"member":                      {func(r *rebuilt) { r.index.Manifests[4].Annotations = nil }, fault.Integrity, "member annotation"},
 		"another image":               {func(r *rebuilt) { r.raw[2] = []byte("{}") }, fault.Integrity, "preserve-digests"},
 		"another version":             {func(r *rebuilt) { r.index.Annotations[oci.VersionAnnotation] = "v1.14.1" }, fault.Integrity, "v1.14.1"},
 		"no artifact type":            {func(r *rebuilt) { r.index.ArtifactType = "" }, 0, ""},

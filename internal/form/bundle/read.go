@@ -48,7 +48,7 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 	for _, n := range indexes[:min(len(indexes), maxWithin)] {
 		data, err := oci.ReadManifest(ctx, from, n.Blob)
 		if err != nil {
-			return nil, fmt.Errorf("reading an index in it: %w", err)
+			return nil, fmt.Errorf("reading an index inside the image index: %w", err)
 		}
 		c, err := readIndex(ctx, data, from)
 		if err == nil {
@@ -61,8 +61,8 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 		return found, nil
 	}
 	slices.Sort(digests)
-	return nil, fault.New(fault.Usage, "it holds %d bundles: %s", len(digests), strings.Join(digests, "; ")).
-		WithHint("name one by its digest: write @%s in the place of the tag", digests[0])
+	return nil, fault.New(fault.Usage, "the image index lists %d bundles: %s", len(digests), strings.Join(digests, "; ")).
+		WithHint("name one of them by its digest: write @%s instead of the tag", digests[0])
 }
 
 func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
@@ -78,7 +78,7 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 		return nil, err
 	}
 	if v, ok := r.index.Annotations[oci.VersionAnnotation]; ok && v != c.Lock.BotkubeVersion {
-		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", oci.Clip(v), c.Lock.BotkubeVersion)
+		return nil, fault.New(fault.Integrity, "the image index is for version %q, but the lock is for %q", oci.Clip(v), c.Lock.BotkubeVersion)
 	}
 	return c, c.list()
 }
@@ -112,7 +112,7 @@ func (r *reading) onePart(manifest Document) error {
 			rest = append(rest, want.String())
 		}
 	}
-	return fault.New(fault.Usage, "%w: it has %s, but not %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
+	return fault.New(fault.Usage, "%w: it has %s, but lacks %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
 }
 
 type reading struct {
@@ -129,7 +129,7 @@ type reading struct {
 func (r *reading) readIndex() error {
 	data := r.contents.Index.Data
 	if len(data) > oci.MaxDocument {
-		return fault.New(fault.Integrity, "the image index has %d bytes; at most %d are read", len(data), oci.MaxDocument)
+		return fault.New(fault.Integrity, "the image index has %d bytes, but the maximum is %d", len(data), oci.MaxDocument)
 	}
 	// A document of another kind has other keys, so what it is comes first.
 	probe, err := oci.ProbeOf(data)
@@ -142,7 +142,7 @@ func (r *reading) readIndex() error {
 			return err
 		}
 		if probe.MediaType == "" {
-			return notBundle("it is a document of another kind")
+			return notBundle("it is a document of unknown type")
 		}
 		return notBundle("it is a document of type %q", oci.Clip(probe.MediaType))
 	}
@@ -157,9 +157,9 @@ func (r *reading) readIndex() error {
 	case ix.ArtifactType != "" && ix.ArtifactType != ArtifactType:
 		return notBundle("it is of type %q", oci.Clip(ix.ArtifactType))
 	case ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType:
-		return fault.New(fault.Integrity, "the image index is of schema version %d and media type %q", ix.SchemaVersion, oci.Clip(string(ix.MediaType)))
+		return fault.New(fault.Integrity, "the image index has the wrong schema version %d or media type %q", ix.SchemaVersion, oci.Clip(string(ix.MediaType)))
 	case len(ix.Manifests) == 0 || len(ix.Manifests) > maxManifests:
-		return fault.New(fault.Integrity, "the image index names %d manifests", len(ix.Manifests))
+		return fault.New(fault.Integrity, "the image index lists %d manifests, but must list 1 to %d", len(ix.Manifests), maxManifests)
 	}
 	return nil
 }
@@ -186,9 +186,9 @@ func (r *reading) readManifests() error {
 			}
 		}
 		if err := want.checkDescriptor(named[i]); err != nil {
-			e := fault.New(fault.Integrity, "what the image index says of %s: %w", want, err)
+			e := fault.New(fault.Integrity, "the image index is wrong about %s: %w", want, err)
 			if want.image != nil {
-				return e.WithHint("was it copied with skopeo? Then copy it again with --all --preserve-digests")
+				return e.WithHint("if you copied the bundle with skopeo, copy it again with --all --preserve-digests")
 			}
 			return e
 		}
@@ -204,12 +204,12 @@ func (r *reading) readManifests() error {
 func (r *reading) checkMembers() error {
 	have, want := len(r.index.Manifests), len(r.want)
 	if have > want {
-		return fault.New(fault.Integrity, "the image index names %d manifests, the lock only %d", have, want).
-			WithHint("a tool added to the image index: copy the bundle again, unchanged")
+		return fault.New(fault.Integrity, "the image index lists %d manifests, but the lock only %d", have, want).
+			WithHint("copy the bundle again with a tool that does not add to its image index")
 	}
 	for _, d := range r.want {
 		if have < want && !slices.ContainsFunc(r.index.Manifests, d.isDescribed) {
-			return fault.New(fault.Incomplete, "the image index lacks %s: it was copied for some platforms only", d).WithHint("%s", wholeHint)
+			return fault.New(fault.Incomplete, "the image index lacks %s: the bundle was copied for some platforms only", d).WithHint("%s", wholeHint)
 		}
 	}
 	return nil
@@ -222,9 +222,9 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	}
 	if !d.MediaType.IsImage() {
 		if r.index.ArtifactType != ArtifactType {
-			return Document{}, notBundle("its index names a document of type %q", oci.Clip(string(d.MediaType)))
+			return Document{}, notBundle("its index lists a document of type %q", oci.Clip(string(d.MediaType)))
 		}
-		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, oci.Clip(string(d.MediaType)))
+		return Document{}, fault.New(fault.Integrity, "%s has media type %q, which is not that of a manifest", what, oci.Clip(string(d.MediaType)))
 	}
 	data, err := oci.ReadManifest(r.ctx, r.from, b)
 	if err != nil {
@@ -248,7 +248,7 @@ func (r *reading) readLock(manifest []byte) error {
 	}
 	l, err := lock.Parse(data)
 	if err != nil {
-		return fault.New(fault.Integrity, "the lock in it cannot be used: %w", err)
+		return fault.New(fault.Integrity, "the lock cannot be used: %w", err)
 	}
 	r.contents.Lock, r.want = l, manifestsOf(l, b)
 	r.contents.made[b.SHA256] = data
@@ -266,28 +266,28 @@ func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
 	case configType == LockType:
 		return m, nil
 	case r.index.ArtifactType == ArtifactType || m.ArtifactType == ArtifactType:
-		return m, fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", oci.Clip(configType))
+		return m, fault.New(fault.Integrity, "the configuration of the first manifest has type %q, which is not that of a lock", oci.Clip(configType))
 	case isOwn(r.index.Annotations):
 		return m, fault.New(fault.Usage, "%w", errOwnImage)
 	}
 	if err := r.describeOther(manifest); err != nil {
 		return m, err
 	}
-	return m, notBundle("it holds an artifact with a configuration of type %q", oci.Clip(configType))
+	return m, notBundle("it has an artifact with a configuration of type %q", oci.Clip(configType))
 }
 
 // checkDescriptor compares what the index says of a manifest.
 func (d Document) checkDescriptor(said v1.Descriptor) error {
 	if d.image != nil {
 		if b, err := oci.Described(said, lock.MaxBlob); err != nil || b != d.image.Blob {
-			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", said.Digest, said.Size, describe(d.image.Blob)))
+			return errors.Join(err, fmt.Errorf("it says %s of %d bytes, but the lock says %s", said.Digest, said.Size, describe(d.image.Blob)))
 		}
 	}
 	switch {
 	case string(said.MediaType) != d.MediaType:
-		return fmt.Errorf("its media type is %q, not %q", oci.Clip(string(said.MediaType)), d.MediaType)
+		return fmt.Errorf("its media type is %q, but should be %q", oci.Clip(string(said.MediaType)), d.MediaType)
 	case memberOf(said) != d.Member:
-		return fmt.Errorf("it is annotated as %q", oci.Clip(memberOf(said)))
+		return fmt.Errorf("its member annotation is %q", oci.Clip(memberOf(said)))
 	case said.Platform == nil:
 		return errors.New("it has no platform")
 	case !d.isDescribed(said):
@@ -339,11 +339,11 @@ func (d *Document) checkManifest() error {
 	wrongType := func(l v1.Descriptor) bool { return string(l.MediaType) != layerType }
 	switch {
 	case have.SchemaVersion != 2 || have.MediaType != "" && string(have.MediaType) != manifestType:
-		return fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, oci.Clip(string(have.MediaType)))
+		return fmt.Errorf("its schema version %d or media type %q is wrong", have.SchemaVersion, oci.Clip(string(have.MediaType)))
 	case have.ArtifactType != artifactType || string(have.Config.MediaType) != configType || slices.ContainsFunc(have.Layers, wrongType):
-		return errors.New("it, its configuration or a layer is of another type")
+		return errors.New("the media type of the manifest, its configuration or a layer is wrong")
 	case blobs[0] != d.Blobs[0]:
-		return fmt.Errorf("its lock is %s, that of the first %s", describe(blobs[0]), describe(d.Blobs[0]))
+		return fmt.Errorf("its lock is %s, but that of the first manifest is %s", describe(blobs[0]), describe(d.Blobs[0]))
 	case !slices.Equal(blobs, d.Blobs):
 		return differentLayers(blobs[1:], d.Blobs[1:])
 	}
@@ -359,13 +359,13 @@ func differentLayers(have, want []lock.Blob) error {
 	}
 	for _, b := range want {
 		if count[b]--; count[b] < 0 {
-			return fmt.Errorf("it does not name %s", describe(b))
+			return fmt.Errorf("it does not list %s", describe(b))
 		}
 	}
 	maps.DeleteFunc(count, func(_ lock.Blob, n int) bool { return n == 0 })
 	for _, b := range have {
 		if count[b] > 0 {
-			return fmt.Errorf("it names %s, which the lock does not", describe(b))
+			return fmt.Errorf("it lists %s, which is not in the lock", describe(b))
 		}
 	}
 	return errors.New("its layers are in another order")

@@ -27,8 +27,8 @@ var Directory = &form.Form{
 		if isEmpty(p) {
 			return nil, form.Other(ErrNotBundle)
 		}
-		return nil, fault.New(fault.Usage, "%s has bundles in it, and is none itself", p).
-			WithHint("name one of them, or serve them all: botkube-mirror serve %s", p)
+		return nil, fault.New(fault.Usage, "%s is a directory of bundles, not a bundle", p).
+			WithHint("name one of the bundles; or serve them all: botkube-mirror serve %s", p)
 	},
 	Serve: serveDirectory,
 }
@@ -170,7 +170,7 @@ func (b *Bundle) openServed(_ string, d lock.Blob) (form.File, error) {
 	f, described := content.(form.File)
 	if !described {
 		content.Close()
-		return nil, fmt.Errorf("the blob %s is not a file", d.SHA256)
+		return nil, fmt.Errorf("blob sha256:%s is not in a file", d.SHA256)
 	}
 	return f, nil
 }

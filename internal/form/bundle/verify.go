@@ -57,8 +57,8 @@ func verifyRepository(ctx context.Context, p *form.Place, a *form.Audit) error {
 	case err != nil:
 		return a.Unreadable(err)
 	case a.Unpack:
-		return fault.New(fault.Usage, "archives in a registry are not unpacked").
-			WithHint("verify the bundle in a file with --unpack, or unpack it from the registry: botkube-mirror unpack %s -o DIR", p)
+		return fault.New(fault.Usage, "--unpack does not work for a bundle in a registry").
+			WithHint("use --unpack for a bundle in a file; or unpack it from the registry: botkube-mirror unpack %s -o DIR", p)
 	}
 	if err := verifyContents(ctx, a, c, p.Repository, a.Parallel); err != nil {
 		return err
@@ -105,7 +105,7 @@ func predict(a *form.Audit, l *lock.Lock, blobs blob.Source) {
 		documents, err := pluginsdir.Documents(part, p, defaultMount, map[string]lock.Blob{}, pluginsdir.Upstream{Blobs: blobs})
 		if err != nil {
 			if len(a.Report.Problems()) == 0 {
-				a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("no directory can be made of it for %s: %v", p, err)})
+				a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("the bundle cannot be unpacked to a directory for %s: %v", p, err)})
 			}
 			continue
 		}
@@ -166,7 +166,7 @@ func unpackAll(ctx context.Context, a *form.Audit, l *lock.Lock, from pluginsdir
 				if !ok {
 					return err
 				}
-				a.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
+				a.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("the file cannot be unpacked for %s: %v", p, err)})
 				return nil
 			})
 		}

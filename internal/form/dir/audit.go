@@ -47,7 +47,7 @@ func verify(ctx context.Context, p *form.Place, report *form.Audit) error {
 	if l, err = lockOf(t); err != nil {
 		f, detail := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}, err.Error()
 		if fault.KindOf(err) == fault.Usage {
-			f.State, detail = audit.Missing, "it is missing"
+			f.State, detail = audit.Missing, "the file is missing"
 		}
 		report.Add(f, detail)
 		return nil
@@ -107,7 +107,7 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 		defer t.Close()
 		return a.platform(ctx, t, p.Dir(), a.Lock.ForPlatform(p))
 	}
-	problem := audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err).Error()}
+	problem := audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "the directory cannot be opened: " + disk.Reason(err).Error()}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		problem.Kind, problem.Detail = audit.KindMissing, "the directory of "+p.String()+" is missing"
@@ -173,7 +173,7 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, 
 		case p == ".":
 			return err
 		case err != nil:
-			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err).Error()})
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "the directory cannot be read: " + disk.Reason(err).Error()})
 			return fs.SkipDir
 		case repositories[p] && !e.IsDir():
 			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})

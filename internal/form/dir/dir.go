@@ -73,7 +73,7 @@ func readDocuments(dir string) (*lock.Lock, error) {
 	return l, t.CheckRegular(pullAgain, supersededPath)
 }
 
-const pullAgain = "run pull again to write it anew"
+const pullAgain = "run the pull again: it writes the file anew"
 
 // damaged says what to do about a document that is damaged.
 func damaged(path string, err error) error {
@@ -101,9 +101,9 @@ func readLock(t *atomicdir.Tree) (*lock.Lock, error) {
 func lockOf(t *atomicdir.Tree) (*lock.Lock, error) {
 	l, err := readLock(t)
 	if errors.Is(err, fs.ErrNotExist) {
-		err := fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", t.Path, lockPath)
+		err := fault.New(fault.Usage, "%s is not a directory that pull wrote: %s is missing", t.Path, lockPath)
 		if looksCopied(t) {
-			err = err.WithHint("if it is a copy, copy %s as well: cp -r DIR/. %s", pluginsdir.MetaDir, t.Path)
+			err = err.WithHint("if %[2]s is a copy, copy %[1]s as well: cp -r ORIGINAL/. %[2]s", pluginsdir.MetaDir, t.Path)
 		}
 		return nil, err
 	}

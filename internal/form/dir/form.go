@@ -29,18 +29,18 @@ var Form = &form.Form{
 		Next: next,
 	}},
 	Rewrite:    rewrite,
-	Unexpected: "look at what is unexpected, and remove it by hand: no command removes it\n" + rewrite,
+	Unexpected: "look at the unexpected files, and remove them by hand: no command of botkube-mirror removes them\n" + rewrite,
 	Recognize:  recognize,
 	Open:       openMirror,
 	Audit:      verify,
 	NotServed: func(p *form.Place) error {
-		return fault.New(fault.Usage, "%s is an agent's cache directory, which has no upstream files that agents could download", p).
-			WithHint("serve the bundle or the site that was pulled with it, or mount the directory: then no server is needed")
+		return fault.New(fault.Usage, "%s is an agent's cache directory, which cannot be served: it has no upstream files for agents to download", p).
+			WithHint("serve the bundle or the site from the same pull; or mount the directory in the agent's pod, without a server")
 	},
 	Prune: prune,
 }
 
-const rewrite = "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
+const rewrite = "run the same pull or unpack again: it writes only the damaged and missing files anew"
 
 func recognize(p *form.Place) form.Likeness {
 	t, err := atomicdir.OpenExisting(p.Path)

@@ -141,7 +141,7 @@ func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) erro
 	pr.pruned.Bytes += pruned.Bytes
 	if err != nil {
 		return fault.New(fault.KindOf(err), "pruning %s: %w", d.Path, err).
-			WithHint("if a link or a file is where a directory was, move it away, and prune again")
+			WithHint("if a link or a file is in the place of a directory, move it away, and prune again")
 	}
 	if pr.dry {
 		return nil

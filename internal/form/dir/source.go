@@ -69,10 +69,10 @@ func (s *source) noDirectory(p agent.Platform, err error) error {
 	if fault.KindOf(err) == fault.Integrity {
 		return fault.New(fault.Integrity, "%s: %w", s.top.At(p.Dir()), err).WithHint(copyDirAgain)
 	}
-	return fault.New(fault.Incomplete, "the directory of %s is missing: %w", p, err).WithHint(copyDirAgain)
+	return fault.New(fault.Incomplete, "the directory for %s is missing: %w", p, err).WithHint(copyDirAgain)
 }
 
-const copyDirAgain = "copy the directory again from where it was written; sha256sum -c .botkube-mirror/SHA256SUMS in it tells what is damaged"
+const copyDirAgain = "copy the directory again from where it was written; to see which files are damaged, run in it: sha256sum -c .botkube-mirror/SHA256SUMS"
 
 // load reads SHA256SUMS, and compares the lock with it and with that of the whole.
 func (t *sourceTree) load(want *lock.Lock) error {
@@ -92,7 +92,7 @@ func (t *sourceTree) load(want *lock.Lock) error {
 		return err
 	}
 	if string(wanted) != string(lockData) {
-		return fault.New(fault.Integrity, "%s is not that of the directory as a whole", t.At(lockPath)).WithHint(copyDirAgain)
+		return fault.New(fault.Integrity, "%s does not match the lock of the whole directory", t.At(lockPath)).WithHint(copyDirAgain)
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (t *sourceTree) compare(p string, got lock.SHA256) error {
 	want, listed := t.sums[p]
 	switch {
 	case !listed:
-		return fault.New(fault.Incomplete, "%s does not name %s", t.At(sumsPath), p).WithHint(copyDirAgain)
+		return fault.New(fault.Incomplete, "%s does not list %s", t.At(sumsPath), p).WithHint(copyDirAgain)
 	case got != want:
 		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but SHA256SUMS says %s", t.At(p), got, want).WithHint(copyDirAgain)
 	}
@@ -185,10 +185,10 @@ func (s *source) Make(ctx context.Context, p agent.Platform, f lock.File, to blo
 // checkSize says why a file of a size in bytes cannot be what it should be.
 func checkSize(f lock.File, size int64) error {
 	if pinned, ok := f.Pinned(); ok && size != pinned.Size {
-		return fmt.Errorf("it has %d bytes, but the lock says %d", size, pinned.Size)
+		return fmt.Errorf("the file has %d bytes, but the lock says %d", size, pinned.Size)
 	}
 	if most := pluginsdir.MostOf(f); size > most {
-		return fmt.Errorf("it has %d bytes, more than the %d that its archive can hold", size, most)
+		return fmt.Errorf("the file has %d bytes, but its archive can hold at most %d", size, most)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (w *writer) take(t *atomicdir.Tree) (*directory, error) {
 	// Only now has another run that wrote a site there come to its end.
 	if site.InTree(t) {
 		t.Close()
-		return nil, fault.New(fault.Usage, "%s is a site", t.Path).WithHint("name another directory for the agent's cache directory")
+		return nil, fault.New(fault.Usage, "the output %s is a site, so it cannot become an agent's cache directory", t.Path).WithHint("name another directory")
 	}
 	d := &directory{Tree: t, made: map[string]lock.Blob{}}
 	t.Begin = sync.OnceValue(d.beginWriting)

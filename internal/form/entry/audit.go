@@ -58,7 +58,7 @@ func (a *Audit) Entry(e Entry, damage string) {
 	f.State = audit.Damaged
 	switch {
 	case !there:
-		f.State, damage = audit.Missing, "it is missing"
+		f.State, damage = audit.Missing, "the file is missing"
 	case found.Problem != "":
 		damage = found.Problem
 	case e.SHA256 != nil && *e.SHA256 != found.SHA256:

@@ -98,7 +98,7 @@ func problem(err error) string {
 	if fault.KindOf(err) == fault.Integrity {
 		return err.Error()
 	}
-	return "it cannot be read: " + disk.Reason(err).Error()
+	return "the file cannot be read: " + disk.Reason(err).Error()
 }
 
 // Digest returns the size and digest of a file's content, and what it is to the
@@ -116,7 +116,7 @@ func Digest(ctx context.Context, t *atomicdir.Tree, p string, most int64) (lock.
 		return lock.Blob{}, agent.Program{}, err
 	}
 	if fi.Size() > most {
-		return lock.Blob{}, agent.Program{}, fault.New(fault.Integrity, "it has %d bytes, more than the %d that it may have", fi.Size(), most)
+		return lock.Blob{}, agent.Program{}, fault.New(fault.Integrity, "the file has %d bytes, but the maximum is %d", fi.Size(), most)
 	}
 	d := blob.NewDigest()
 	var head agent.Head

@@ -91,9 +91,9 @@ func TestAudit(t *testing.T) {
 		"document intact true false",
 		"exposed damaged true false: its mode",
 		"free intact true false",
-		"large damaged false false: it has 15 bytes, more than the 5 that it may have",
+		"large damaged false false: the file has 15 bytes, but the maximum is 5",
 		"link damaged false false: it is a",
-		"missing missing false false: it is missing",
+		"missing missing false false: the file is missing",
 		"right intact true false",
 		fmt.Sprintf("sums damaged true true: its sha256 is %s, but SHA256SUMS says %s", wrong, right),
 	}
@@ -237,14 +237,14 @@ func TestSumsCheck(t *testing.T) {
 	t.Parallel()
 	s := Sums{"a": lock.Sum([]byte("a")), "b": lock.Sum([]byte("b"))}
 	good := s.Marshal()
-	const lists = "it does not list exactly the files that the lock names, in their order"
+	const lists = "its files or their order are not those of the lock"
 	for name, tt := range map[string]struct {
 		data  []byte
 		paths []string
 		want  string
 	}{
 		"as it was":    {good, []string{"b", "a"}, ""},
-		"by an editor": {bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), []string{"a", "b"}, "an editor changed its encoding or its line ends, so that sha256sum -c cannot read it"},
+		"by an editor": {bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), []string{"a", "b"}, "its encoding or its line ends were changed, perhaps by an editor: sha256sum -c cannot read it"},
 		"a path more":  {good, []string{"a", "b", "c"}, lists},
 		"a path less":  {good, []string{"a"}, lists},
 		"other bytes":  {append(good[:len(good):len(good)], ' '), []string{"a", "b"}, lists},

@@ -30,7 +30,7 @@ func ParseSums(data []byte) (Sums, error) {
 		digest, p, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		sum, err := lock.ParseSHA256(digest)
 		if _, twice := sums[p]; !found || err != nil || twice {
-			return nil, fmt.Errorf("%.200q is not a digest and a path that stands once", line)
+			return nil, fmt.Errorf("the line %.200q is wrong: expected a digest and a path that occurs only once", line)
 		}
 		sums[p] = sum
 	}
@@ -66,8 +66,8 @@ func (s Sums) Documents(t *atomicdir.Tree, dir string, names []string) (map[stri
 			return nil, fmt.Errorf("reading %s: %w", t.At(p), atomicdir.Explain(err))
 		}
 		if err != nil || s[name] != lock.Sum(data) {
-			return nil, fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.At(dir)).
-				WithHint("run the pull again; verify tells what is wrong")
+			return nil, fault.New(fault.Incomplete, "%s was not updated completely, or one of its indexes was changed", t.At(dir)).
+				WithHint("run the pull again; botkube-mirror verify shows which file is wrong")
 		}
 		documents[name] = data
 	}
@@ -83,8 +83,8 @@ func (s Sums) Check(data []byte, paths []string) error {
 			return nil
 		}
 		if text, err := textfile.Decode(data); err == nil && bytes.Equal(text, written) {
-			return errors.New("an editor changed its encoding or its line ends, so that sha256sum -c cannot read it")
+			return errors.New("its encoding or its line ends were changed, perhaps by an editor: sha256sum -c cannot read it")
 		}
 	}
-	return errors.New("it does not list exactly the files that the lock names, in their order")
+	return errors.New("its files or their order are not those of the lock")
 }

@@ -28,7 +28,7 @@ func Write(ctx context.Context, t *atomicdir.Tree, e Entry) (made lock.Blob, wri
 	}
 	made = staged.Blob()
 	if e.SHA256 != nil && (made.SHA256 != *e.SHA256 || !e.Guess && made.Size != e.Size) {
-		return lock.Blob{}, false, fault.New(fault.Integrity, "its content has %d bytes with the sha256 %s, but it should have %d bytes with %s", made.Size, made.SHA256, e.Size, *e.SHA256)
+		return lock.Blob{}, false, fault.New(fault.Integrity, "the file has %d bytes and the sha256 %s, but should have %d bytes and %s", made.Size, made.SHA256, e.Size, *e.SHA256)
 	}
 	return made, true, staged.Publish(e.Path, e.Mode)
 }

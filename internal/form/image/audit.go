@@ -55,7 +55,7 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	a.Lock, a.Tag, a.Digest, a.FoundMount = im.Lock, im.Tag, im.Top.SHA256.OCI(), im.Mount
 	a.FileAt = func(_ agent.Platform, file string) string { return im.Mount + "/" + file }
 	if a.Mount != "" && im.Mount != "" && im.Mount != a.Mount {
-		a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("its indexes name files below %s, but the agent sees it at %s", im.Mount, a.Mount)})
+		a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("the indexes of the image are for %s, but the agent sees the image at %s", im.Mount, a.Mount)})
 	}
 	tag := ""
 	if im.Lock != nil {
@@ -92,12 +92,12 @@ func auditDocker(ctx context.Context, p *form.Place, im *Image, own string, a *f
 		switch name := oci.Clip(strings.Join(d.RepoTags, ", ")); {
 		case slices.ContainsFunc(im.images, same):
 			if len(d.RepoTags) > 0 && !slices.Equal(d.RepoTags, []string{own}) {
-				a.Note(fmt.Sprintf("%s calls it %s", oci.DockerName, name))
+				a.Note(fmt.Sprintf("%s gives the image the name %s", oci.DockerName, name))
 			}
 		case len(im.Others) > 0:
-			a.Note(fmt.Sprintf("%s also names what is not part of it, and was not verified: %s", oci.DockerName, name))
+			a.Note(fmt.Sprintf("%s also lists other images, which were not verified: %s", oci.DockerName, name))
 		default:
-			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: oci.DockerName, Detail: fmt.Sprintf("it names another image than %s does, which docker load would take: %s", oci.IndexName, name)})
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: oci.DockerName, Detail: fmt.Sprintf("it lists another image than %s, and docker load would load that one: %s", oci.IndexName, name)})
 		}
 	}
 	return nil
@@ -209,7 +209,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.F
 	for _, found := range each {
 		for p, f := range found {
 			if _, twice := all[p]; twice {
-				f = entry.Found{Problem: "it stands in two layers"}
+				f = entry.Found{Problem: "the file is in two layers"}
 			}
 			all[p] = f
 		}
@@ -220,14 +220,14 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.F
 func (a *auditor) layer(ctx context.Context, is *described, i int, budget *readBudget) (map[string]entry.Found, error) {
 	what := "a layer"
 	if i < len(is.config.History) && is.config.History[i].Comment != "" {
-		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
+		what = fmt.Sprintf("the layer with %.*s", maxContent, is.config.History[i].Comment)
 	}
 	l, err := is.readLayer(ctx, a.from, i, a.image.Mount, maxLayer, budget)
 	if fault.KindOf(err) != fault.Incomplete {
 		a.Hashed(is.layers[i].Size)
 	}
 	for _, p := range l.outside {
-		a.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.platform.String()})
+		a.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "the file is outside of the plugins' directory of the image for " + is.platform.String()})
 	}
 	return l.found, a.found(is.layers[i], what, &is.platform, err)
 }

@@ -78,7 +78,9 @@ func TestAudit(t *testing.T) {
 	}{
 		{"nothing", func(*parts) {}, func(*parts) []string { return nil }},
 		{"a manifest that is missing", func(p *parts) { delete(p.blobs, sumOf(t, p.index.Manifests[0])) },
-			func(p *parts) []string { return []string{"missing " + at(p.index.Manifests[0]) + " the manifest:"} }},
+			func(p *parts) []string {
+				return []string{"missing " + at(p.index.Manifests[0]) + " the manifest is missing"}
+			}},
 		{"a manifest", func(p *parts) { p.blobs[sumOf(t, p.index.Manifests[0])] = []byte("{}") },
 			func(p *parts) []string { return []string{"damaged " + at(p.index.Manifests[0]) + " the manifest:"} }},
 		{"a configuration that is missing", func(p *parts) { delete(p.blobs, sumOf(t, p.manifest.Config)) },
@@ -87,15 +89,15 @@ func TestAudit(t *testing.T) {
 			}},
 		{"another platform", func(p *parts) { p.index.Manifests[0].Platform.Architecture = "arm64" },
 			func(p *parts) []string {
-				return []string{"damaged " + at(p.index.Manifests[0]) + " the index says linux/arm64 of an image for linux/amd64"}
+				return []string{"damaged " + at(p.index.Manifests[0]) + " the index says linux/arm64, but the image is for linux/amd64"}
 			}},
 		{"a layer", func(p *parts) { p.blobs[sumOf(t, p.manifest.Layers[0])][20] ^= 1 },
 			func(p *parts) []string {
-				return []string{"damaged " + at(p.manifest.Layers[0]) + " the layer of " + binary}
+				return []string{"damaged " + at(p.manifest.Layers[0]) + " the layer with " + binary}
 			}},
 		{"a layer that is missing", func(p *parts) { delete(p.blobs, sumOf(t, p.manifest.Layers[0])) },
 			func(p *parts) []string {
-				return []string{"missing " + at(p.manifest.Layers[0]) + " the layer of", "missing " + binary + " it is missing"}
+				return []string{"missing " + at(p.manifest.Layers[0]) + " the layer with", "missing " + binary + " the file is missing"}
 			}},
 		{"a layer that unpacks to something else", func(p *parts) {
 			p.config.RootFS.DiffIDs[0].Hex = strings.Repeat("0", 64)
@@ -105,24 +107,26 @@ func TestAudit(t *testing.T) {
 			return []string{"damaged " + at(p.manifest.Layers[0]) + " but the configuration says sha256:0000"}
 		}},
 		{"a file elsewhere", func(p *parts) { p.putLayer(t, 1, more(t, p.documents, file("etc/passwd", 1))) },
-			func(*parts) []string { return []string{"unexpected /etc/passwd it lies outside"} }},
+			func(*parts) []string { return []string{"unexpected /etc/passwd the file is outside"} }},
 		{"a link in place of the directory", func(p *parts) {
 			p.putLayer(t, 1, more(t, p.documents, tar.Header{Typeflag: tar.TypeSymlink, Name: "plugins", Linkname: "/etc"}))
-		}, func(*parts) []string { return []string{"unexpected /plugins it lies outside"} }},
+		}, func(*parts) []string { return []string{"unexpected /plugins the file is outside"} }},
 		{"a file that nobody asked for", func(p *parts) { p.putLayer(t, 1, more(t, p.documents, file("plugins/r/executor_v2_x", 1))) },
 			func(*parts) []string { return []string{"unexpected /plugins/r/executor_v2_x an agent might run it"} }},
 		{"a file that takes another away", func(p *parts) { p.putLayer(t, 1, more(t, p.documents, file("plugins/r/.wh.executor_v1_x", 0))) },
-			func(*parts) []string { return []string{"unexpected /plugins/r/.wh.executor_v1_x it removes a file"} }},
+			func(*parts) []string {
+				return []string{"unexpected /plugins/r/.wh.executor_v1_x the entry removes a file"}
+			}},
 		{"a file in two layers", func(p *parts) { p.putLayer(t, 1, more(t, p.documents, file(binary[1:], 1))) },
-			func(*parts) []string { return []string{"damaged " + binary + " it stands in two layers"} }},
+			func(*parts) []string { return []string{"damaged " + binary + " the file is in two layers"} }},
 		{"a file twice in a layer", func(p *parts) {
 			p.putLayer(t, 1, more(t, p.documents, file("plugins/r.yaml", 1)))
-		}, func(*parts) []string { return []string{"damaged /plugins/r.yaml it stands twice"} }},
+		}, func(*parts) []string { return []string{"damaged /plugins/r.yaml the file is in the layer twice"} }},
 		{"a link in place of a file", func(p *parts) {
 			p.putLayer(t, 1, more(t, p.documents, tar.Header{Typeflag: tar.TypeSymlink, Name: "plugins/r.yaml", Linkname: "/etc/passwd"}))
-		}, func(*parts) []string { return []string{"damaged /plugins/r.yaml it is no regular file"} }},
+		}, func(*parts) []string { return []string{"damaged /plugins/r.yaml the entry is not a regular file"} }},
 		{"a document that is too large", func(p *parts) { p.putLayer(t, 1, more(t, p.documents, file("plugins/big.yaml", lock.MaxSize+1))) },
-			func(*parts) []string { return []string{"unexpected /plugins/big.yaml it has 16777217 bytes"} }},
+			func(*parts) []string { return []string{"unexpected /plugins/big.yaml the document has 16777217 bytes"} }},
 		{"more documents than fit into memory", func(p *parts) {
 			var many []tar.Header
 			for i := range maxDocuments/lock.MaxSize + 1 {
@@ -130,7 +134,7 @@ func TestAudit(t *testing.T) {
 			}
 			p.putLayer(t, 0, more(t, nil, many...))
 		}, func(p *parts) []string {
-			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
+			return []string{"damaged " + at(p.manifest.Layers[0]) + " the layer"}
 		}},
 		{"longer names than fit into memory", func(p *parts) {
 			var many []tar.Header
@@ -139,7 +143,7 @@ func TestAudit(t *testing.T) {
 			}
 			p.putLayer(t, 0, more(t, nil, many...))
 		}, func(p *parts) []string {
-			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
+			return []string{"damaged " + at(p.manifest.Layers[0]) + " the layer"}
 		}},
 		{"more files than there can be", func(p *parts) {
 			var many []tar.Header
@@ -148,16 +152,16 @@ func TestAudit(t *testing.T) {
 			}
 			p.putLayer(t, 0, more(t, nil, many...))
 		}, func(p *parts) []string {
-			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
+			return []string{"damaged " + at(p.manifest.Layers[0]) + " the layer"}
 		}},
 		{"an index for another place", func(p *parts) {
 			p.putLayer(t, 1, bytes.ReplaceAll(p.documents, []byte("file:///plugins/"), []byte("file:///plugin2/")))
 		}, func(*parts) []string {
-			return []string{"index /plugins/r.yaml it names files below /plugin2, but the agent sees the directory at /plugins"}
+			return []string{"index /plugins/r.yaml the index is for a directory at /plugin2, but the agent sees the directory at /plugins"}
 		}},
 		{"no lock", func(p *parts) { p.putLayer(t, 1, tarOf(t, "plugins/r.yaml", "y")) },
 			func(p *parts) []string {
-				return []string{"missing " + at(p.index.Manifests[0]) + " it has no /plugins/.botkube-mirror/lock.json"}
+				return []string{"missing " + at(p.index.Manifests[0]) + " /plugins/.botkube-mirror/lock.json is missing"}
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

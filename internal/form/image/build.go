@@ -55,8 +55,8 @@ func (b *build) plan() ([]job, error) {
 		files := b.lock.Files(p)
 		for _, f := range files {
 			if isWhiteout(f.Path) {
-				return nil, fault.New(fault.Usage, "an image cannot have the file %q, which its layers would use to remove another", f.Path).
-					WithHint("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+				return nil, fault.New(fault.Usage, "an image cannot have the file %q: in a layer, such a name removes another file", f.Path).
+					WithHint("leave the plugin out with --exclude %s/%s, and report the problem to its publisher", f.Plugin.Repository, f.Plugin.Name)
 			}
 		}
 		for _, files := range group(units(files), maxFileLayers) {

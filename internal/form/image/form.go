@@ -31,17 +31,17 @@ var Form = &form.Form{
 		Open:          openOutput,
 		Next:          next,
 	}},
-	Rewrite:   "write it anew of the bundle, or copy it again from where it was written",
+	Rewrite:   "write the image again from the bundle, or copy it again from where it was written",
 	Recognize: recognize,
 	Open:      openMirror,
 	Audit:     verify,
 	NotServed: func(p *form.Place) error {
-		return fault.New(fault.Usage, "%s is an image, which has no upstream files that agents could download", p).
-			WithHint("serve the bundle that it was made of, or have pods mount the image: then no server is needed")
+		return fault.New(fault.Usage, "%s is an image, which cannot be served: it has no upstream files for agents to download", p).
+			WithHint("serve the bundle that the image was made from; or mount the image in the agent's pod, without a server")
 	},
 	NotContent: func(p *form.Place) error {
-		return fault.New(fault.Usage, "%s is an image: nothing else is made of one", p).
-			WithHint("name the bundle that it was made of")
+		return fault.New(fault.Usage, "%s is an image, which cannot be the source of an output", p).
+			WithHint("name the bundle that the image was made from")
 	},
 }
 

@@ -167,10 +167,10 @@ func CheckMount(mount string) error {
 		return err
 	}
 	if mount == seederPath || strings.HasPrefix(mount, seederPath+"/") {
-		return fault.New(fault.Usage, "%s is where the image has its program, so it cannot be the agent's plugins.cacheDir", seederPath)
+		return fault.New(fault.Usage, "%s cannot be the agent's plugins.cacheDir: the image has its program there", seederPath)
 	}
 	if strings.ContainsRune(mount, 0) || isWhiteout(mount) {
-		return fault.New(fault.Usage, "no image can have a directory %q", mount)
+		return fault.New(fault.Usage, "an image cannot have a directory %q", mount)
 	}
 	return nil
 }
@@ -180,5 +180,5 @@ func CheckMount(mount string) error {
 func isWhiteout(name string) bool { return strings.Contains("/"+name, "/.wh.") }
 
 func describe(p agent.Platform, what string, err error) error {
-	return fmt.Errorf("making the layer of %s for %s: %w", what, p, err)
+	return fmt.Errorf("making the layer with %s for %s: %w", what, p, err)
 }

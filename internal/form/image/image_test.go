@@ -376,7 +376,7 @@ func TestUnusableTMPDIR(t *testing.T) {
 		t.Setenv(variable, filepath.Join(file, "below"))
 	}
 	_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), &recorder{})
-	if hint := fault.HintOf(err); err == nil || !strings.Contains(hint, "layers wait in "+os.TempDir()) {
+	if hint := fault.HintOf(err); err == nil || !strings.Contains(hint, "free some space in "+os.TempDir()) {
 		t.Errorf("%v, hint %q", err, hint)
 	}
 }

@@ -160,7 +160,7 @@ func explainSpool(err error) error {
 		return nil
 	}
 	return fault.New(fault.Unexpected, "%w", err).
-		WithHint("layers wait in %s: free some space there, or set TMPDIR to a directory that can be written to and has some", os.TempDir())
+		WithHint("free some space in %s, where layers are kept until they are written; or set TMPDIR to a writable directory on a larger disk", os.TempDir())
 }
 
 // Reset discards what was written.

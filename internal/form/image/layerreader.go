@@ -75,7 +75,7 @@ func (l *layerReader) read(ctx context.Context, diffID v1.Hash, content io.Reade
 		return unpacking(err)
 	}
 	if got := oci.HashOf(sum.SHA256()); got != diffID {
-		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
+		return fault.New(fault.Integrity, "the layer unpacks to %s, but the configuration says %s", got, diffID)
 	}
 	return nil
 }
@@ -96,10 +96,10 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		l.outside = append(l.outside, name)
 		return nil
 	case isWhiteout(name):
-		l.found[rel] = entry.Found{Problem: "it removes a file of another layer"}
+		l.found[rel] = entry.Found{Problem: "the entry removes a file of another layer"}
 		return nil
 	case h.Typeflag != tar.TypeReg:
-		l.found[rel] = entry.Found{Problem: "it is no regular file"}
+		l.found[rel] = entry.Found{Problem: "the entry is not a regular file"}
 		return nil
 	}
 	f := entry.Found{Access: disk.Access{Mode: h.FileInfo().Mode(), User: h.Uid, Group: h.Gid}}
@@ -109,7 +109,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	to := io.MultiWriter(&head, sum)
 	if pluginsdir.IsDocument(rel) {
 		if h.Size > lock.MaxSize {
-			l.found[rel] = entry.Found{Problem: fmt.Sprintf("it has %d bytes, more than are read of a document", h.Size)}
+			l.found[rel] = entry.Found{Problem: fmt.Sprintf("the document has %d bytes, which is more than botkube-mirror reads", h.Size)}
 			return nil
 		}
 		if l.budget.bytes.Add(h.Size) > maxDocuments {
@@ -126,7 +126,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	}
 	f.Blob, f.Data = lock.Blob{Size: n, SHA256: sum.SHA256()}, data.Bytes()
 	if _, twice := l.found[rel]; twice {
-		f = entry.Found{Problem: "it stands twice in a layer"}
+		f = entry.Found{Problem: "the file is in the layer twice"}
 	}
 	l.found[rel] = f
 	return nil
@@ -144,13 +144,13 @@ func unpacked(mediaType types.MediaType, r io.Reader) (io.Reader, error) {
 	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
 		return r, nil
 	}
-	return nil, fault.New(fault.Integrity, "a layer has media type %q, which is not read", mediaType)
+	return nil, fault.New(fault.Integrity, "a layer has the unsupported media type %q", mediaType)
 }
 
 func unpacking(err error) error { return fault.New(fault.Integrity, "unpacking: %w", err) }
 
 // errTooMuch says that layers unpack to more than is read.
-var errTooMuch = errors.New("it holds too much")
+var errTooMuch = errors.New("the content is too large")
 
 // boundedReader fails where a [io.LimitedReader] ends.
 type boundedReader struct {

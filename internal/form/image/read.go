@@ -92,7 +92,7 @@ func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 }
 
 // ErrNotImage says of an image that it was not made by [Build].
-var ErrNotImage = errors.New("this is not an image of plugins")
+var ErrNotImage = errors.New("not an image of botkube-mirror")
 
 func notImage(why string) error {
 	return fault.New(fault.Usage, "%w: %s", ErrNotImage, why).
@@ -150,7 +150,7 @@ func (m namedManifest) of(err error) error {
 // manifestsIn returns what an index names. The manifest of one image names itself.
 func manifestsIn(top []byte) ([]namedManifest, error) {
 	if len(top) > oci.MaxDocument {
-		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), oci.MaxDocument)
+		return nil, fault.New(fault.Integrity, "the index has %d bytes, but the maximum is %d", len(top), oci.MaxDocument)
 	}
 	var ix v1.IndexManifest
 	if err := oci.DecodeOpen(top, &ix); err != nil {
@@ -160,12 +160,12 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 		return nil, err
 	}
 	if len(ix.Manifests) > maxPlatforms {
-		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
+		return nil, fault.New(fault.Integrity, "the index lists %d images, but the maximum is %d", len(ix.Manifests), maxPlatforms)
 	}
 	var manifests []namedManifest
 	for _, d := range ix.Manifests {
 		if d.Platform == nil || !d.MediaType.IsImage() {
-			return nil, notImage("its index lists something that is no image for a platform")
+			return nil, notImage("its index lists an entry that is not an image for a platform")
 		}
 		b, err := oci.Described(d, oci.MaxDocument)
 		if err != nil {
@@ -187,7 +187,7 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 // them.
 func checkType(schemaVersion int64, mediaType types.MediaType) error {
 	if schemaVersion != 2 || mediaType != "" && !mediaType.IsIndex() && !mediaType.IsImage() {
-		return notImage(fmt.Sprintf("it has a document of schema version %d and media type %q", schemaVersion, oci.Clip(string(mediaType))))
+		return notImage(fmt.Sprintf("it has a document with schema version %d and media type %q", schemaVersion, oci.Clip(string(mediaType))))
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 		return nil, err
 	}
 	if !m.Config.MediaType.IsConfig() {
-		return nil, notImage("it has no configuration of an image")
+		return nil, notImage("its configuration is not that of an image")
 	}
 	r.image.images = append(r.image.images, oci.DockerImageOf(*m))
 	var err error
@@ -251,18 +251,18 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 		return nil, err
 	}
 	if said != nil && *said != is.platform {
-		return nil, fault.New(fault.Integrity, "the index says %s of an image for %s", said, is.platform)
+		return nil, fault.New(fault.Integrity, "the index says %s, but the image is for %s", said, is.platform)
 	}
 	if err := r.mountedAt(is.config.Config.Labels[mountKey]); err != nil {
 		return nil, err
 	}
 	ids := is.config.RootFS.DiffIDs
 	if len(ids) != len(m.Layers) {
-		return nil, fault.New(fault.Integrity, "the image has %d layers, and a configuration for %d", len(m.Layers), len(ids))
+		return nil, fault.New(fault.Integrity, "the image has %d layers, but its configuration lists %d", len(m.Layers), len(ids))
 	}
 	is.documents = slices.IndexFunc(ids, func(id v1.Hash) bool { return id.String() == is.config.Config.Labels[documentsKey] })
 	if is.documents < 0 {
-		return nil, notImage("it does not say where its lock is")
+		return nil, notImage("its labels do not say which layer has the lock")
 	}
 	for _, d := range m.Layers {
 		b, err := oci.Described(d, lock.MaxBlob)
@@ -276,16 +276,16 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 
 func (is *described) readLock(ctx context.Context, mount string, from oci.Reader) (*lock.Lock, error) {
 	if size := is.layers[is.documents].Size; size > maxDocuments {
-		return nil, fault.New(fault.Integrity, "the layer of documents has %d bytes; at most %d are read", size, maxDocuments)
+		return nil, fault.New(fault.Integrity, "the layer with the lock has %d bytes, but the maximum is %d", size, maxDocuments)
 	}
 	layer, err := is.readLayer(ctx, from, is.documents, mount, maxDocuments, new(readBudget))
 	if err != nil {
-		return nil, fmt.Errorf("reading the layer of documents: %w", err)
+		return nil, fmt.Errorf("reading the layer with the lock: %w", err)
 	}
 	f, there := layer.found[pluginsdir.LockPath]
 	switch {
 	case !there:
-		return nil, fault.New(fault.Incomplete, "it has no %s", path.Join(mount, pluginsdir.LockPath))
+		return nil, fault.New(fault.Incomplete, "%s is missing", path.Join(mount, pluginsdir.LockPath))
 	case f.Problem != "":
 		return nil, fault.New(fault.Integrity, "%s: %s", path.Join(mount, pluginsdir.LockPath), f.Problem)
 	}
@@ -319,9 +319,9 @@ func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.Conf
 func (r *reading) mountedAt(mount string) error {
 	switch {
 	case mount == "":
-		return notImage("it does not say where the plugins are")
+		return notImage("its labels do not say where the plugins are")
 	case CheckMount(mount) != nil:
-		return fault.New(fault.Integrity, "the image says that the plugins are in %q", mount)
+		return fault.New(fault.Integrity, "the labels of the image give the wrong directory %q for plugins", mount)
 	case r.image.Mount != "" && r.image.Mount != mount:
 		return fault.New(fault.Integrity, "the image has plugins in %q for one platform and in %q for another", r.image.Mount, mount)
 	}
@@ -332,7 +332,7 @@ func (r *reading) mountedAt(mount string) error {
 func (r *reading) finish() (*Image, error) {
 	l, err := merge(r.locks)
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "the platforms of the image do not fit together: %w", err)
+		return nil, fault.New(fault.Integrity, "the image's platforms do not belong to one lock: %w", err)
 	}
 	r.image.Lock = l
 	slices.SortFunc(r.image.MountOnly, agent.ComparePlatforms)
@@ -347,7 +347,7 @@ func merge(locks []*lock.Lock) (*lock.Lock, error) {
 	artifacts := map[string]lock.Artifact{}
 	for _, l := range locks {
 		if l.BotkubeVersion != whole.BotkubeVersion || !reflect.DeepEqual(l.Repositories, whole.Repositories) {
-			return nil, fmt.Errorf("%v is of another lock than %v", l.Platforms, whole.Platforms)
+			return nil, fmt.Errorf("%v has another lock than %v", l.Platforms, whole.Platforms)
 		}
 		whole.Platforms = append(whole.Platforms, l.Platforms...)
 		for _, p := range l.Plugins {
@@ -355,13 +355,13 @@ func merge(locks []*lock.Lock) (*lock.Lock, error) {
 			if plugins[key] == nil {
 				plugins[key] = &lock.Plugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version, Templates: p.Templates}
 			} else if !reflect.DeepEqual(plugins[key].Templates, p.Templates) {
-				return nil, fmt.Errorf("plugin %s has other templates for another platform", p.Key())
+				return nil, fmt.Errorf("plugin %s has different templates for two platforms", p.Key())
 			}
 			plugins[key].Builds = append(plugins[key].Builds, p.Builds...)
 		}
 		for _, a := range l.Artifacts {
 			if other, found := artifacts[a.URL]; found && !reflect.DeepEqual(a, other) {
-				return nil, fmt.Errorf("%s is pinned to two contents", agent.Redact(a.URL))
+				return nil, fmt.Errorf("%s is pinned to two different contents", agent.Redact(a.URL))
 			}
 			artifacts[a.URL] = a
 		}

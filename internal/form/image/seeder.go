@@ -36,11 +36,11 @@ func seedersFor(l *lock.Lock, o form.Seeders) (seeders, error) {
 	for _, s := range o.Given {
 		switch {
 		case !slices.Contains(l.Platforms, s.Platform):
-			return nil, fault.New(fault.Usage, "a seeder is given for %s, but the image is not for that platform", s.Platform).
-				WithHint("leave it out, or add --platform %s", s.Platform)
+			return nil, fault.New(fault.Usage, "--seeder gives a program for %s, but the image is not for that platform", s.Platform).
+				WithHint("leave that --seeder out, or add --platform %s", s.Platform)
 		case found[s.Platform] != "":
-			return nil, fault.New(fault.Usage, "two seeders are given for %s: %s and %s", s.Platform, found[s.Platform], s.Path).
-				WithHint("leave one out")
+			return nil, fault.New(fault.Usage, "--seeder gives two programs for %s: %s and %s", s.Platform, found[s.Platform], s.Path).
+				WithHint("leave one of them out")
 		}
 		if err := checkSeeder(s.Platform, s.Path); err != nil {
 			return nil, err
@@ -74,40 +74,40 @@ func openSeeder(p agent.Platform, path string) (*os.File, int64, error) {
 		}
 		f.Close()
 	}
-	return nil, 0, fault.New(fault.Usage, "%s cannot be the program of the image for %s: %w", path, p, disk.Reason(err)).
-		WithHint("build it with CGO_ENABLED=0 GOOS=%s GOARCH=%s, or take the one from the release", p.OS, p.Arch)
+	return nil, 0, fault.New(fault.Usage, "%s cannot be the image's program for %s: %w", path, p, disk.Reason(err)).
+		WithHint("use the program from the release for that platform; or build it with CGO_ENABLED=0 GOOS=%s GOARCH=%s", p.OS, p.Arch)
 }
 
 func judgeSeeder(p agent.Platform, r io.ReaderAt, size int64) error {
 	if size > maxSeeder {
-		return fmt.Errorf("it has %d bytes, and at most %d are taken", size, maxSeeder)
+		return fmt.Errorf("the file has %d bytes, but the maximum is %d", size, maxSeeder)
 	}
 	if p.OS != "linux" {
-		return errors.New("images with a program are made for Linux only")
+		return errors.New("an image can have a program for Linux only")
 	}
 	e, err := elf.NewFile(r)
 	if err != nil {
-		return fmt.Errorf("it is no executable for Linux: %w", err)
+		return fmt.Errorf("the file is not a Linux program: %w", err)
 	}
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_INTERP {
-			return errors.New("it is dynamically linked")
+			return errors.New("the program is dynamically linked")
 		}
 	}
 	// An executable that may lie anywhere is of the type of a library, but
 	// only the executable begins somewhere.
 	if e.Type != elf.ET_EXEC && e.Type != elf.ET_DYN || e.Entry == 0 {
-		return errors.New("it is no program but an object or a library")
+		return errors.New("the file is an object or a library, not a program")
 	}
 	var head agent.Head
 	if err := blob.Copy(context.Background(), &head, io.NewSectionReader(r, 0, agent.ProgramHeadSize)); err != nil {
 		return err
 	}
 	if is := head.Program(); !slices.Equal(is.Machines, []string{p.Arch}) {
-		return fmt.Errorf("it is for another processor: %s", is)
+		return fmt.Errorf("the program is for another processor: %s", is)
 	}
 	if libraries, err := e.DynString(elf.DT_NEEDED); err == nil && len(libraries) > 0 {
-		return errors.New("it is dynamically linked")
+		return errors.New("the program is dynamically linked")
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ var Form = &form.Form{
 }
 
 func holdsNothing(p *form.Place) error {
-	return fault.New(fault.Usage, "%s is a lock: it names files, but has none", p).
-		WithHint("pull what it names first: botkube-mirror pull --lock %s -o bundle.tar", cmp.Or(p.Path, "FILE"))
+	return fault.New(fault.Usage, "%s is a lock, which has no files, only their names", p).
+		WithHint("pull the files first: botkube-mirror pull --lock %s -o bundle.tar", cmp.Or(p.Path, "FILE"))
 }
 
 func recognize(p *form.Place) form.Likeness {

@@ -74,16 +74,16 @@ func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, e
 		for _, f := range c.found {
 			found = append(found, f.Named)
 		}
-		return nil, l.ambiguous(found, "it holds %d %ss: %s", len(found), kind.Name, join(found))
+		return nil, l.ambiguous(found, "%d %ss found: %s", len(found), kind.Name, join(found))
 	case len(all) == 0:
-		return nil, fault.New(fault.Usage, "%w: its %s names nothing, as that of a store", kind.Other, IndexName).WithHint(Hint)
+		return nil, fault.New(fault.Usage, "%w: %s lists nothing, like that of a store", kind.Other, IndexName).WithHint(Hint)
 	case len(c.seen) == 0 || within && !c.seen[name]:
-		return nil, l.ambiguous(all, "its %s names no %q; it names: %s", IndexName, Clip(name), join(all))
+		return nil, l.ambiguous(all, "%s does not list %q; it lists: %s", IndexName, Clip(name), join(all))
 	case c.unread != nil && len(c.found) == 0:
 		return nil, c.unread
 	case c.unread != nil && name == "":
-		return nil, fault.New(fault.KindOf(c.unread), "beside a %s, its %s names %s, which cannot be read: %w", kind.Name, IndexName, c.unread.Named, c.unread).
-			WithHint("%s, if that is the %s that you want; else %s", l.nameIt(c.found[0].Named), kind.Name, l.copyAgain())
+		return nil, fault.New(fault.KindOf(c.unread), "besides a %s, %s lists %s, which cannot be read: %w", kind.Name, IndexName, c.unread.Named, c.unread).
+			WithHint("to use the %[2]s that can be read, %[1]s; otherwise %[3]s", l.nameIt(c.found[0].Named), kind.Name, l.copyAgain())
 	case len(c.found) == 0:
 		return nil, c.other
 	}
@@ -170,18 +170,18 @@ func (c *choosing) open(n Named) {
 
 func (c *choosing) read(n Named) ([]byte, error) {
 	if len(c.seen) > maxOpened {
-		return nil, fault.New(fault.Integrity, "its %s names too many documents: at most %d are looked at", IndexName, maxOpened)
+		return nil, fault.New(fault.Integrity, "%s lists too many documents: the maximum is %d", IndexName, maxOpened)
 	}
 	if n.Unusable != nil {
-		return nil, fmt.Errorf("its %s: %w", IndexName, n.Unusable)
+		return nil, fmt.Errorf("%s: %w", IndexName, n.Unusable)
 	}
 	data, err := ReadManifest(c.ctx, c.from, n.Blob)
 	if err != nil {
-		what := "a manifest"
+		what := "manifest"
 		if n.IsIndex() {
-			what = "its image index"
+			what = "image index"
 		}
-		return nil, fmt.Errorf("reading %s: %w", what, err)
+		return nil, fmt.Errorf("reading the %s %s: %w", what, n.digest, err)
 	}
 	return data, nil
 }
@@ -197,7 +197,7 @@ func (l *Layout) nameIt(n Named) string {
 		form = "oci:"
 	}
 	if path == StandardInput {
-		path, hint = "FILE", "write it to a file, and name "
+		path, hint = "FILE", "write standard input to a file, and name "
 	}
 	for _, name := range n.Names {
 		if plain.MatchString(name) {

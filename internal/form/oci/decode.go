@@ -35,7 +35,7 @@ func Decode(data []byte, to any) error {
 		return textfile.JSONError(data, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
+		return errors.New("there is more data after the end of the document")
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func DecodeOpen(data []byte, to any) error {
 		return err
 	}
 	if !utf8.Valid(data) {
-		return errors.New("it is not UTF-8")
+		return errors.New("the text is not UTF-8")
 	}
 	return textfile.JSONError(data, json.Unmarshal(data, to))
 }
@@ -69,7 +69,7 @@ func checkValue(dec *json.Decoder, free bool, depth int) error {
 		return noEOF(err)
 	}
 	if depth > maxDepth {
-		return fmt.Errorf("values are nested more than %d deep", maxDepth)
+		return fmt.Errorf("values are nested deeper than %d levels", maxDepth)
 	}
 	switch t {
 	case json.Delim('{'):
@@ -104,15 +104,15 @@ func checkObject(dec *json.Decoder, free bool, depth int) error {
 		}
 		key, ok := t.(string)
 		if !ok {
-			return errors.New("a key is no string")
+			return errors.New("a key is not a string")
 		}
 		if seen[key] {
-			return fmt.Errorf("the key %q stands twice", Clip(key))
+			return fmt.Errorf("the key %q occurs twice", Clip(key))
 		}
 		seen[key] = true
 		folded := func(known string) bool { return strings.EqualFold(known, key) }
 		if !free && !slices.Contains(documentKeys, key) && slices.ContainsFunc(documentKeys, folded) {
-			return fmt.Errorf("the key %q is not written like that", Clip(key))
+			return fmt.Errorf("the key %q has the wrong case", Clip(key))
 		}
 		if err := checkValue(dec, free || key == "annotations" || key == "Labels", depth+1); err != nil {
 			return err

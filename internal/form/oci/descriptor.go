@@ -46,9 +46,9 @@ func blobOf(digest string, size, max int64) (lock.Blob, error) {
 	sum, err := lock.ParseSHA256(strings.TrimPrefix(digest, "sha256:"))
 	switch {
 	case err != nil || sum.OCI() != digest:
-		return lock.Blob{}, fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(digest))
+		return lock.Blob{}, fault.New(fault.Integrity, "the digest %q is not a sha256 digest", Clip(digest))
 	case size < 0 || size > max:
-		return lock.Blob{}, fault.New(fault.Integrity, "the size %d of %s is not plausible: at most %d bytes are read", size, digest, max)
+		return lock.Blob{}, fault.New(fault.Integrity, "the size %d of %s is not plausible: the maximum is %d bytes", size, digest, max)
 	}
 	return lock.Blob{Size: size, SHA256: sum}, nil
 }

@@ -52,7 +52,7 @@ func (l *Layout) DockerImages() ([]DockerImage, error) {
 	// Its readers use encoding/json, too. So a key in another case, or a second one, counts here as
 	// it does for them.
 	if err := json.Unmarshal(data, &images); err != nil {
-		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", DockerName, textfile.JSONError(data, err))
+		return nil, fault.New(fault.Integrity, "%s cannot be read: %w", DockerName, textfile.JSONError(data, err))
 	}
 	return images, nil
 }

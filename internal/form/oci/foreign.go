@@ -15,7 +15,7 @@ import (
 var ErrNotLayout = errors.New("neither a bundle nor an image that botkube-mirror wrote")
 
 // Hint is the next step for what is no mirror.
-const Hint = "name a bundle (FILE.tar or a directory), a directory, a site or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
+const Hint = "use one of: a bundle (FILE.tar or a directory); a directory, a site or an image that pull or unpack wrote; a lock; docker://REFERENCE; - for standard input"
 
 // notLayout is an [ErrNotLayout] that says what there is instead.
 func notLayout(format string, args ...any) *fault.Error {
@@ -28,13 +28,13 @@ func (s *scanner) otherTar() error {
 	case s.out.isLayout():
 		return s.strange
 	case len(s.nested) > 0:
-		return notLayout("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).
-			WithHint("make a tar file of one directory's content: tar -cf FILE.tar -C DIRECTORY .")
+		return notLayout("its files are inside directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).
+			WithHint("make a tar file of the content of one directory: tar -cf FILE.tar -C DIRECTORY .")
 	case s.docker:
-		return notLayout("it is an image as docker save writes it").
-			WithHint("save it as an OCI layout: skopeo copy --all --preserve-digests … oci-archive:FILE, or crane pull --format=oci")
+		return notLayout("it is an image in the format of docker save").
+			WithHint("save the image as an OCI layout: skopeo copy --all --preserve-digests docker://IMAGE oci-archive:FILE.tar, or crane pull --format=oci IMAGE DIRECTORY")
 	case s.strange != nil:
-		return notLayout("it is a tar file of something else")
+		return notLayout("it is a tar file with other content")
 	}
 	return nil
 }
@@ -50,13 +50,13 @@ func notTar(start []byte) error {
 	case packed != nil:
 		return notLayout("it is compressed with %s", packed.name).WithHint("unpack it first with %s", packed.unpacker)
 	case allZero(start):
-		return notLayout("it begins with nothing but zeros")
+		return notLayout("it starts with zeros only")
 	case has("<!doctype html", "<html"):
-		return notLayout("it is a web page, of a proxy or a login perhaps")
+		return notLayout("it is a web page, perhaps from a proxy or a login")
 	case has("version https://git-lfs.github.com/"):
-		return notLayout("it is what git has in the place of a file of Git LFS").WithHint("fetch the file itself: git lfs pull")
+		return notLayout("it is a Git LFS pointer, not the file itself").WithHint("download the file: git lfs pull")
 	case has("{") && bytes.Contains(text, []byte(`"schemaversion"`)) && (bytes.Contains(text, []byte(`"botkubeversion"`)) || bytes.Contains(text, []byte(`"platforms"`))):
-		return notLayout("it is a lock").WithHint("%s; pull --lock makes one of a lock", Hint)
+		return notLayout("it is a lock").WithHint("%s\nto make a bundle from the lock: botkube-mirror pull --lock LOCK -o bundle.tar", Hint)
 	case has("{", "["):
 		return notLayout("it is a JSON document, not a tar file")
 	}

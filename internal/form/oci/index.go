@@ -117,7 +117,7 @@ func (p Probe) ConfigType() string {
 func (l *Layout) Index() ([]Named, error) {
 	data, err := l.Document(IndexName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Incomplete, "it has no file %s", IndexName)
+		return nil, fault.New(fault.Incomplete, "the file %s is missing", IndexName)
 	}
 	if err != nil {
 		return nil, err
@@ -128,18 +128,18 @@ func (l *Layout) Index() ([]Named, error) {
 		Manifests     []descriptor `json:"manifests"`
 	}
 	if err := DecodeOpen(data, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", IndexName, err)
+		return nil, fault.New(fault.Integrity, "%s cannot be read: %w", IndexName, err)
 	}
 	if ix.SchemaVersion != 2 || ix.MediaType != "" && ix.MediaType != "application/vnd.oci.image.index.v1+json" {
-		return nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", IndexName, ix.SchemaVersion, Clip(ix.MediaType))
+		return nil, fault.New(fault.Integrity, "%s has schema version %d and media type %q, which is not an OCI image index", IndexName, ix.SchemaVersion, Clip(ix.MediaType))
 	}
 	if len(ix.Manifests) > maxNamed {
-		return nil, fault.New(fault.Integrity, "its %s names %d manifests; at most %d are read", IndexName, len(ix.Manifests), maxNamed)
+		return nil, fault.New(fault.Integrity, "%s lists %d manifests, but the maximum is %d", IndexName, len(ix.Manifests), maxNamed)
 	}
 	all := merged(ix.Manifests)
 	for _, n := range all {
 		if i := slices.IndexFunc(n.Names, isUntypable); i >= 0 {
-			return nil, fault.New(fault.Integrity, "its %s names a document %q, which no tool does", IndexName, Clip(n.Names[i]))
+			return nil, fault.New(fault.Integrity, "%s lists a document as %q, which is too long or cannot be printed", IndexName, Clip(n.Names[i]))
 		}
 	}
 	return all, nil
@@ -161,7 +161,7 @@ func merged(descriptors []descriptor) []Named {
 		}
 		n := &all[i]
 		if n.MediaType != d.MediaType || n.Size != d.Size && n.Unusable == nil {
-			n.Unusable = fault.New(fault.Integrity, "%s has two types or sizes", Clip(d.Digest))
+			n.Unusable = fault.New(fault.Integrity, "%s is listed with two different types or sizes", Clip(d.Digest))
 		}
 		for _, key := range []string{RefNameAnnotation, ImageNameAnnotation} {
 			if name := d.Annotations[key]; name != "" && !n.Answers(name) && !n.hasTagOf(name) {

@@ -74,11 +74,11 @@ func (l *Layout) Document(name string) ([]byte, error) {
 	}
 	defer f.Close()
 	if size > MaxDocument {
-		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, size, MaxDocument)
+		return nil, fault.New(fault.Integrity, "%s has %d bytes, but the maximum is %d", name, size, MaxDocument)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxDocument))
 	if err != nil {
-		return nil, fmt.Errorf("reading its %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	return data, nil
 }
@@ -100,10 +100,10 @@ func (l *Layout) check() error {
 		Version string `json:"imageLayoutVersion"`
 	}
 	if err := DecodeOpen(data, &version); err != nil {
-		return fault.New(fault.Integrity, "its %s cannot be read: %w", FileName, err)
+		return fault.New(fault.Integrity, "%s cannot be read: %w", FileName, err)
 	}
 	if version.Version != "1.0.0" {
-		return fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", FileName, Clip(version.Version))
+		return fault.New(fault.Integrity, "%s has version %q; this botkube-mirror supports only 1.0.0", FileName, Clip(version.Version))
 	}
 	return nil
 }
@@ -113,13 +113,13 @@ func (l *Layout) noLayout() error {
 	blobs, anything := l.files.holds()
 	switch {
 	case blobs:
-		return fault.New(fault.Incomplete, "it has no file %s: the copy is not complete", FileName)
+		return fault.New(fault.Incomplete, "the file %s is missing: the copy is incomplete", FileName)
 	case !anything:
 		return notLayout("it is empty")
 	case !l.dir:
-		return notLayout("it is a tar file of something else")
+		return notLayout("it is a tar file with other content")
 	}
-	return notLayout("it has no file %s", FileName)
+	return notLayout("the file %s is missing", FileName)
 }
 
 // Explain names the layout in an error, and says what to do about it. What is what the
@@ -133,7 +133,7 @@ func (l *Layout) Explain(what string, err error) error {
 	switch {
 	case hint != "":
 	case errors.Is(err, fs.ErrPermission):
-		e.Kind, hint = fault.Usage, "let your user read what is in it: chmod -R u+rX, or chown if it is another's"
+		e.Kind, hint = fault.Usage, "give your user read access to all its files: chmod -R u+rX; if another user owns them, chown first"
 	case e.Kind == fault.Integrity || e.Kind == fault.Incomplete:
 		hint = l.copyAgain()
 	}
@@ -155,9 +155,9 @@ func (l *Layout) called(what string) string {
 func (l *Layout) copyAgain() string {
 	switch {
 	case l.name == StandardInput:
-		return "see that what writes to standard input succeeds; else copy the file again from where it was pulled, and compare sha256sum on both sides"
+		return "check that the command that writes to standard input succeeds; if it does, copy the file again from where it was pulled, and compare sha256sum on both sides"
 	case l.dir:
-		return fmt.Sprintf("copy %s again from where it was pulled, with everything in it", filepath.Base(l.name))
+		return fmt.Sprintf("copy the directory %s again from where it was pulled, with all its files", filepath.Base(l.name))
 	}
 	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(l.name))
 }
@@ -171,7 +171,7 @@ func (l *Layout) Has(b lock.Blob) error {
 	case err != nil:
 		return unreadable(err)
 	case size != b.Size:
-		return fault.New(fault.Integrity, "%s has %d bytes, not %d", BlobPath(b.SHA256), size, b.Size)
+		return fault.New(fault.Integrity, "%s has %d bytes, but should have %d", BlobPath(b.SHA256), size, b.Size)
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func unreadable(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	return fault.New(fault.Integrity, "it cannot be read: %w", disk.Reason(err))
+	return fault.New(fault.Integrity, "cannot be read: %w", disk.Reason(err))
 }
 
 // dirFiles are the files of a layout in a directory. No link is followed.

@@ -86,10 +86,10 @@ func OpenStream(ctx context.Context, stdin io.Reader) (*Layout, error) {
 	}
 	temp, err := disk.TempFile()
 	if err != nil {
-		return nil, tempError("keeping standard input", "read it from a file, < bundle.tar", err)
+		return nil, tempError("saving standard input", "read the bundle from a file: < bundle.tar", err)
 	}
 	if err := blob.Copy(ctx, temp, stdin); err != nil {
-		return nil, errors.Join(tempError("keeping standard input", "read it from a file, < bundle.tar", err), temp.Close())
+		return nil, errors.Join(tempError("saving standard input", "read the bundle from a file: < bundle.tar", err), temp.Close())
 	}
 	return openFile(ctx, temp.File, temp, StandardInput)
 }
@@ -138,7 +138,7 @@ func (l *Layout) checked() (*Layout, error) {
 func Unopened(path string, err error) error {
 	e := fault.New(fault.Usage, "opening %s: %w", path, disk.Reason(err))
 	if errors.Is(err, fs.ErrPermission) {
-		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
+		return e.WithHint("give your user read access: chmod u+rX; if another user owns it, chown first")
 	}
 	return e.WithHint(Hint)
 }
@@ -146,11 +146,11 @@ func Unopened(path string, err error) error {
 // tempError is the error of a temporary file. Doing is the task that needs the file, instead a
 // way without it.
 func tempError(doing, instead string, err error) error {
-	hint := "name a directory that can be written to in the environment variable TMPDIR"
+	hint := "set the environment variable TMPDIR to a directory that you can write to"
 	if disk.IsFull(err) {
-		hint = fmt.Sprintf("it needs room in %s: name another directory in the environment variable TMPDIR", filepath.Clean(os.TempDir()))
+		hint = fmt.Sprintf("free some space in %s; set the environment variable TMPDIR to a directory on a larger disk", filepath.Clean(os.TempDir()))
 	}
-	return fault.New(fault.Unexpected, "%s in a temporary file: %w", doing, err).WithHint("%s, or %s", hint, instead)
+	return fault.New(fault.Unexpected, "%s to a temporary file: %w", doing, err).WithHint("%s, or %s", hint, instead)
 }
 
 // Bounds, in bytes, on what a compressed file unpacks to: most of what is in a layout
@@ -179,10 +179,10 @@ func decompressed(ctx context.Context, f *os.File, size int64, name string) (*di
 		_ = temp.Close()
 	}
 	if _, damaged := errors.AsType[*fault.Error](err); damaged {
-		return nil, fault.New(fault.KindOf(err), "unpacking %s, which is compressed: %w", name, err).
+		return nil, fault.New(fault.KindOf(err), "decompressing %s: %w", name, err).
 			WithHint("copy %s again; compare sha256sum on both sides first", filepath.Base(name))
 	}
-	return nil, tempError("unpacking "+name+", which is compressed,", "unpack the file first", err)
+	return nil, tempError("decompressing "+name, "decompress the file first", err)
 }
 
 type format struct{ magic, name, unpacker, extension string }

@@ -55,7 +55,7 @@ func ReadBlob(ctx context.Context, from Reader, b lock.Blob, max int64) ([]byte,
 
 func checkSize(b lock.Blob, max int64) error {
 	if b.Size > max {
-		return fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read", b.SHA256, b.Size, max)
+		return fault.New(fault.Integrity, "sha256:%s has %d bytes, but the maximum is %d", b.SHA256, b.Size, max)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func Report(r *audit.Report, b lock.Blob, f audit.File, err error) error {
 	f.State, f.Expected = state, &b.SHA256
 	detail := fmt.Sprintf("%s: %v", f.Content, err)
 	if state == audit.Missing {
-		detail = f.Content + ": it is missing"
+		detail = f.Content + " is missing"
 	}
 	r.Add(f, detail)
 	return nil

@@ -184,14 +184,14 @@ func (s *scanner) truncated() error {
 }
 
 func (s *scanner) damaged(format string, args ...any) error {
-	return fault.New(fault.Integrity, "its tar header at byte %d "+format, append([]any{s.at}, args...)...)
+	return fault.New(fault.Integrity, "the tar header at byte %d "+format, append([]any{s.at}, args...)...)
 }
 
 // entry reads the headers of one entry, and notes that; it reports whether there may
 // be another.
 func (s *scanner) entry() (more bool, err error) {
 	if s.entries++; s.entries > maxEntries {
-		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
+		return false, fault.New(fault.Integrity, "the tar file has more than %d entries", maxEntries)
 	}
 	block, err := s.block()
 	switch {
@@ -203,7 +203,7 @@ func (s *scanner) entry() (more bool, err error) {
 	h, err := s.headers.Next()
 	switch {
 	case errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return false, s.damaged("is damaged, or an extended one before it: a name, a size or a record in it cannot be read")
+		return false, s.damaged("or an extended header before it is damaged: a name, a size or a record cannot be read")
 	case err != nil:
 		return false, fmt.Errorf("reading the file: %w", err)
 	}
@@ -212,7 +212,7 @@ func (s *scanner) entry() (more bool, err error) {
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		if h.PAXRecords["path"] != "" || h.PAXRecords["size"] != "" {
-			err = fault.New(fault.Integrity, "its extended tar header before byte %d is damaged: it names all entries", s.at)
+			err = fault.New(fault.Integrity, "the extended tar header before byte %d is damaged: it sets a name or a size for all entries", s.at)
 		}
 		return true, err
 	}
@@ -250,7 +250,7 @@ func (s *scanner) pastExtended() error {
 		}
 		size, err := strconv.ParseInt(strings.Trim(string(block[124:136]), " \x00"), 8, 64)
 		if err != nil {
-			return s.damaged("is extended, but has no size")
+			return s.damaged("is an extended header without a size")
 		}
 		if err := s.skip(size); err != nil || block[156] == tar.TypeXGlobalHeader {
 			return err
@@ -262,7 +262,7 @@ func (s *scanner) pastExtended() error {
 func (s *scanner) note(h *tar.Header) error {
 	clean, err := cleanName(h.Name)
 	if err != nil {
-		return s.damaged("is of the entry %q, which %w", Clip(h.Name), err)
+		return s.damaged("has the entry %q, which %w", Clip(h.Name), err)
 	}
 	if s.out.made.Before(h.ModTime) {
 		s.out.made = h.ModTime
@@ -276,7 +276,7 @@ func (s *scanner) note(h *tar.Header) error {
 		return s.keep(clean, content)
 	case tar.TypeDir:
 		if h.Size != 0 {
-			return s.damaged("is of the directory %q and has a size", Clip(h.Name))
+			return s.damaged("gives the directory %q a size", Clip(h.Name))
 		}
 		return s.skip(0)
 	case tar.TypeGNUSparse: // its size is not that of what is there
@@ -297,8 +297,8 @@ var kinds = map[byte]string{
 }
 
 func (s *scanner) otherKind(name string, kind byte) error {
-	what := cmp.Or(kinds[kind], "of an unknown kind")
-	return s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), what)
+	what := cmp.Or(kinds[kind], "an entry of unknown type")
+	return s.damaged("has the entry %q, %s, which is neither a file nor a directory", Clip(name), what)
 }
 
 func (s *scanner) keep(name string, e extent) error {
@@ -308,7 +308,7 @@ func (s *scanner) keep(name string, e extent) error {
 		return nil
 	}
 	if t.has(name) {
-		return fault.New(fault.Integrity, "it has two entries %s", name)
+		return fault.New(fault.Integrity, "the tar file has two entries named %s", name)
 	}
 	t.at[name] = e
 	t.blobs = t.blobs || strings.HasPrefix(name, BlobsDir)
@@ -357,7 +357,7 @@ func (s *scanner) skip(size int64) error {
 		return err
 	}
 	if !allZero(pad) {
-		return fault.New(fault.Integrity, "it is damaged: the padding at byte %d is not zero", end)
+		return fault.New(fault.Integrity, "the tar file is damaged: the padding at byte %d is not zero", end)
 	}
 	s.at = end + int64(len(pad))
 	return nil
@@ -378,7 +378,7 @@ func (s *scanner) end() error {
 		return err
 	}
 	if !allZero(zeros) {
-		return fault.New(fault.Integrity, "something follows the end of the tar file at byte %d", s.at)
+		return fault.New(fault.Integrity, "there is more data after the end of the tar file at byte %d", s.at)
 	}
 	return nil
 }
@@ -392,11 +392,11 @@ func checkSum(block []byte) error {
 	if end := string(field[6:]); field[7] == 0 && end != " \x00" {
 		digits = field[:7]
 	} else if end != "\x00 " && end != " \x00" {
-		return errors.New("its checksum is not written like one")
+		return errors.New("its checksum is not an octal number")
 	}
 	want, err := strconv.ParseUint(string(digits), 8, 32)
 	if err != nil {
-		return errors.New("its checksum is not written like one")
+		return errors.New("its checksum is not an octal number")
 	}
 	var sum uint64
 	for i, b := range block {
@@ -420,11 +420,11 @@ func cleanName(name string) (string, error) {
 	case strings.HasPrefix(name, "/"):
 		return "", errors.New("is absolute")
 	case strings.ContainsAny(name, "\\\x00"):
-		return "", errors.New("has a name with a backslash or a zero in it")
+		return "", errors.New("has a backslash or a zero byte in its name")
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", errors.New("leads out of the file")
+			return "", errors.New("leads out of the directory with ..")
 		}
 	}
 	return path.Clean(name), nil

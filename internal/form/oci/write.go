@@ -210,7 +210,7 @@ func (p part) content() (blob.File, error) {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err == nil && size != p.Size {
-		err = fault.New(fault.Integrity, "blob sha256:%s has %d bytes, not the %d that the lock says", p.SHA256, size, p.Size)
+		err = fault.New(fault.Integrity, "blob sha256:%s has %d bytes, but the lock says %d", p.SHA256, size, p.Size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -263,7 +263,7 @@ func CheckFile(path string) error {
 	if err != nil || fi.Size() == 0 || MayBeTar(path) {
 		return nil
 	}
-	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
+	return fault.New(fault.Usage, "the output %s exists, and is neither a bundle nor an image", path).
 		WithHint("name another file, or remove this one")
 }
 
@@ -317,8 +317,8 @@ func SourceDiffers(ctx context.Context, from blob.Source, d lock.SHA256) error {
 	if err := from.Verify(ctx, d); err != nil {
 		return err
 	}
-	return fault.New(fault.Integrity, "what was written of blob sha256:%s is not what was read", d).
-		WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
+	return fault.New(fault.Integrity, "blob sha256:%s was written to disk with other content than was read", d).
+		WithHint("run the same command again; if it fails again, check the disk and the memory of this machine")
 }
 
 // ExplainWriting says what to do about errors of the file system. Elsewhere names

@@ -19,10 +19,10 @@ func (p *Page) Render() []byte {
 		p.Made = time.Time{}
 	}
 	root := block("html", attribute{"lang", "en"}, markup("\n"), p.head(), block("body", markup("\n"),
-		block("a", class("skip"), attribute{"href", "#content"}, "Skip to the content"),
+		block("a", class("skip"), attribute{"href", "#content"}, "Skip to content"),
 		p.header(),
 		block("main", id("content"), markup("\n"), p.versions(), p.glance(), p.values(), p.plugins(), p.files(), p.check()),
-		block("footer", el("p", "Written by botkube-mirror from the lock alone. Agents never ask for this page.")),
+		block("footer", el("p", "Written by botkube-mirror. Agents never request this page.")),
 	))
 	return []byte("<!DOCTYPE html>\n" + root)
 }
@@ -82,15 +82,15 @@ func (p *Page) header() markup {
 	}
 	use := markup("")
 	if p.Values != "" {
-		use = " To use it, give Helm " + link("#values", "the values below") + "."
+		use = " To use this mirror, give Helm " + link("#values", "the values below") + "."
 	}
 	password := markup("")
 	if p.Password {
-		password = block("p", class("warn"), "This server asks for a user and a password. Give them to Helm in a file after mirror.yaml, as “Passwords” in docs/how-to/web-server-in-production.md says, and to curl with --netrc.")
+		password = block("p", class("warn"), "This server requires a user name and a password. Give them to Helm in a values file after mirror.yaml: see “Passwords” in docs/how-to/web-server-in-production.md. Give them to curl with --netrc.")
 	}
 	return block("header", markup("\n"), up,
 		block("h1", "Plugins for ", p.name()),
-		block("p", class("lede"), "A mirror of Botkube plugins. An agent that uses it downloads its plugins from ", code(p.BaseURL), ", and from nowhere else.", use),
+		block("p", class("lede"), "This is a mirror of Botkube plugins. An agent that uses it downloads plugins only from ", code(p.BaseURL), ".", use),
 		password,
 		block("nav", attribute{"aria-label", "On this page"}, el("ul", markup("\n"), parts)),
 	)
@@ -148,12 +148,12 @@ func (p *Page) glance() markup {
 }
 
 func (p *Page) values() markup {
-	content := []any{block("p", class("warn"), "There are none: ", p.NoValues, ".")}
+	content := []any{block("p", class("warn"), "No Helm values: ", p.NoValues, ".")}
 	if p.Values != "" {
 		content = []any{
-			block("p", "These values make an agent use ", p.Tag, " of this mirror. A click on the text selects all of it. Save it as ", code("mirror.yaml"), ":"),
+			block("p", "With these values, an agent uses version ", p.Tag, " of this mirror. Click on the text to select all of it. Save it as ", code("mirror.yaml"), ":"),
 			block("pre", attribute{"tabindex", "0"}, attribute{"role", "region"}, attribute{"aria-label", "Helm values"}, code(p.Values)),
-			block("p", "Give the file to Helm after your own values. CHART is Botkube’s Helm chart:"),
+			block("p", "Give this file to Helm after your own values. Replace CHART with Botkube’s Helm chart:"),
 			command("helm upgrade --install botkube CHART --values yours.yaml --values mirror.yaml"),
 		}
 	}
@@ -163,8 +163,8 @@ func (p *Page) values() markup {
 			rows = append(rows, []any{t.Plugin, code(t.Ref), code(t.URL)})
 		}
 		content = append(content, block("h3", "Templates of exec"),
-			block("p", "exec downloads templates from the URLs in its configuration. Write these URLs there, as ", code("templates[].ref"), ":"),
-			table("", []column{{"Plugin", ""}, {"In place of", ""}, {"Write", ""}}, rows))
+			block("p", "The exec plugin downloads templates from the URLs in its configuration. Replace these URLs in ", code("templates[].ref"), ":"),
+			table("", []column{{"Plugin", ""}, {"Replace", ""}, {"With", ""}}, rows))
 	}
 	return section("values", "Helm values", content...)
 }
@@ -185,7 +185,7 @@ func (p *Page) plugins() markup {
 func anchor(prefix string, plugin int) string { return fmt.Sprintf("%splugin-%d", prefix, plugin) }
 
 func (p *Page) files() markup {
-	content := []any{block("p", "Each file is here byte for byte as its publisher made it. If botkube-mirror made an archive of a directory, a note says so. “Checksum from” says who vouches for the file. If nobody does, it was pinned as it was at its first download.")}
+	content := []any{block("p", "Each file is byte for byte the file of its publisher, unless a note says that botkube-mirror made an archive from a directory. “Checksum from” shows where the file’s checksum comes from. An unverified file has no publisher checksum: the mirror pins the content of the first download.")}
 	columns := []column{{"File", ""}, {"Platform", "platform"}, {"Size", "n"}, {"SHA-256", "sum"}, {"Checksum from", "from"}}
 	for i, e := range p.Entries {
 		var rows [][]any
@@ -222,12 +222,12 @@ func (f File) voucher() markup {
 func (p *Page) check() markup {
 	return section("check", "Check and unpack",
 		block("h3", "With curl and sha256sum"),
-		block("p", "Download all files of ", p.Tag, " into the working directory, and compare their checksums:"),
+		block("p", "Download all files of version ", p.Tag, " to the current directory, and compare their checksums:"),
 		command(p.Check),
 		block("h3", "With botkube-mirror"),
-		block("p", "On the machine that has the mirror, check every file. MIRROR is the bundle, or the site’s directory:"),
+		block("p", "On the machine with the mirror, check every file. Replace MIRROR with the bundle or the site’s directory:"),
 		command("botkube-mirror verify MIRROR"),
-		block("p", "To mount plugins instead of downloading them, make an agent’s cache directory of the bundle:"),
+		block("p", "To mount plugins instead of downloading them, unpack the bundle to an agent’s cache directory:"),
 		command("botkube-mirror unpack BUNDLE -o ./plugins"),
 	)
 }

@@ -96,9 +96,9 @@ func (c *Audited) readLock() {
 	}
 	switch {
 	case found.SHA256 != want:
-		e.SHA256, damage = &want, "it is not the lock of this directory as it was written"
+		e.SHA256, damage = &want, "this is not the lock that was written to this directory"
 	case noted != nil && *noted != want:
-		e.SHA256, damage = noted, "it and SHA256SUMS do not agree: one of the two is damaged"
+		e.SHA256, damage = noted, "the lock and SHA256SUMS do not agree: one of the two is damaged"
 	}
 	c.files.Entry(e, damage)
 }
@@ -135,17 +135,17 @@ func (c *Audited) binaries() {
 		noted, found := c.sums.Of(f.Path), c.Found[f.Path]
 		switch sum, indexed := c.indexed[f.Path]; {
 		case e.SHA256 != nil && noted != nil && *noted != *e.SHA256:
-			c.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: c.At(SumsPath), Detail: fmt.Sprintf("its digest of %s is not the lock's", c.At(f.Path))})
+			c.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: c.At(SumsPath), Detail: fmt.Sprintf("its digest of %s is not that of the lock", c.At(f.Path))})
 		case e.SHA256 != nil:
 		case noted != nil:
 			e.SHA256 = noted
 		case indexed:
 			e.SHA256, e.Basis = &sum, audit.ByIndex
 		default:
-			e.Basis, damage = "", "neither SHA256SUMS nor the index says what it should be"
+			e.Basis, damage = "", "neither SHA256SUMS nor the index has a digest of the file"
 		}
 		if pinned, ok := f.Pinned(); ok && found.SHA256 == pinned.SHA256 && found.Size != pinned.Size {
-			damage = fmt.Sprintf("it has %d bytes, but the lock says %d", found.Size, pinned.Size)
+			damage = fmt.Sprintf("the file has %d bytes, but the lock says %d", found.Size, pinned.Size)
 		}
 		c.files.Entry(e, damage)
 		if found.Problem == "" {
@@ -192,10 +192,10 @@ func (c *Audited) indexProblems(r lock.Repository) []string {
 		return map[agent.Platform]agent.Build{c.Platform: localBuild(p, c.Platform, at, made)}, nil
 	})
 	if mount != c.mount && mount != "" {
-		problems = append(problems, fmt.Sprintf("it is for a directory at %s, another index for one at %s", mount, c.mount))
+		problems = append(problems, fmt.Sprintf("the index is for a directory at %s, but another index is for one at %s", mount, c.mount))
 	}
 	if mount != "" && c.Mount != "" && mount != c.Mount {
-		problems = append(problems, fmt.Sprintf("it names files below %s, but the agent sees the directory at %s", mount, c.Mount))
+		problems = append(problems, fmt.Sprintf("the index is for a directory at %s, but the agent sees the directory at %s", mount, c.Mount))
 	}
 	return problems
 }
@@ -215,14 +215,14 @@ func (c *Audited) unexpected() {
 			earlier++
 			continue
 		}
-		f := c.files.File(entry.Entry{Path: p, Content: "nothing that the lock names", Platforms: []agent.Platform{c.Platform}})
+		f := c.files.File(entry.Entry{Path: p, Content: "a file that is not in the lock", Platforms: []agent.Platform{c.Platform}})
 		f.State = audit.Unexpected
-		detail := "the lock does not name it, and an agent might run it"
+		detail := "the file is not in the lock, and an agent might run it"
 		if path.Ext(p) == ".yaml" && path.Dir(p) == "." {
-			detail = "the lock does not name it, and an agent takes it for the index of a repository"
+			detail = "the file is not in the lock, and an agent would read it as the index of a repository"
 		}
 		if problem := c.Found[p].Problem; problem != "" {
-			detail = problem + ", and the lock does not name it"
+			detail = problem + ", and is not in the lock"
 		}
 		c.report.Add(f, detail)
 	}

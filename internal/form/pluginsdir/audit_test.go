@@ -138,7 +138,7 @@ func TestAudit(t *testing.T) {
 		{"an unpacked file, and SHA256SUMS", func(_ *testing.T, d *demo) { d.put(gzPath, "GZ"); d.resum() },
 			[]string{"index demo.yaml has the checksum"}},
 		{"a dependency that is missing", func(_ *testing.T, d *demo) { delete(d.Found, toolPath) },
-			[]string{"missing " + toolPath + " it is missing"}},
+			[]string{"missing " + toolPath + " the file is missing"}},
 		{"a file that is a link", func(_ *testing.T, d *demo) {
 			d.Found[gzPath] = entry.Found{Problem: "it is a link, not a regular file"}
 		},
@@ -151,7 +151,7 @@ func TestAudit(t *testing.T) {
 		{"a file that nobody asked for", func(_ *testing.T, d *demo) { d.put("demo/executor_v9.0.0_raw", "raw") },
 			[]string{"unexpected demo/executor_v9.0.0_raw an agent might run it"}},
 		{"an index that nobody asked for", func(_ *testing.T, d *demo) { d.put("other.yaml", "entries: []") },
-			[]string{"unexpected other.yaml takes it for the index"}},
+			[]string{"unexpected other.yaml would read it as the index"}},
 		{"a file of an earlier version", func(_ *testing.T, d *demo) {
 			d.put("demo/executor_v0.9.0_raw", "raw")
 			d.Superseded = map[string]bool{"demo/executor_v0.9.0_raw": true}
@@ -161,44 +161,44 @@ func TestAudit(t *testing.T) {
 			d.Superseded = map[string]bool{"demo/executor_v0.9.0_raw": true}
 		}, []string{"unexpected demo/executor_v0.9.0_raw it is a link"}},
 		{"the lock", func(t *testing.T, d *demo) { d.edit(t, LockPath, "none", "index") },
-			[]string{"damaged " + LockPath + " not the lock of this directory as it was written"}},
+			[]string{"damaged " + LockPath + " not the lock that was written to this directory"}},
 		{"the lock in SHA256SUMS", func(t *testing.T, d *demo) {
 			d.edit(t, SumsPath, d.Found[LockPath].SHA256.String(), sum("other"))
 		}, []string{"damaged " + LockPath + " do not agree"}},
 		{"the lock, which is missing", func(_ *testing.T, d *demo) { delete(d.Found, LockPath) },
-			[]string{"missing " + LockPath + " it is missing"}},
+			[]string{"missing " + LockPath + " the file is missing"}},
 		{"an upstream file in SHA256SUMS", func(t *testing.T, d *demo) { d.edit(t, SumsPath, sum("raw"), sum("other")) },
 			[]string{"damaged " + SumsPath + " its digest of /" + rawPath}},
 		{"an unpacked file in SHA256SUMS", func(t *testing.T, d *demo) { d.edit(t, SumsPath, sum("gz"), sum("other")) },
 			[]string{"damaged " + gzPath + " but SHA256SUMS says " + sum("other"), "index demo.yaml has the checksum"}},
 		{"SHA256SUMS that is missing", func(_ *testing.T, d *demo) { delete(d.Found, SumsPath) },
-			[]string{"missing " + SumsPath + " it is missing"}},
+			[]string{"missing " + SumsPath + " the file is missing"}},
 		{"SHA256SUMS that is missing, and an unpacked file", func(_ *testing.T, d *demo) { delete(d.Found, SumsPath); d.put(gzPath, "GZ") },
-			[]string{"damaged " + gzPath + " but the index says " + sum("gz"), "missing " + SumsPath + " it is missing"}},
+			[]string{"damaged " + gzPath + " but the index says " + sum("gz"), "missing " + SumsPath + " the file is missing"}},
 		{"SHA256SUMS that is missing, and the index of an upstream file", func(t *testing.T, d *demo) {
 			delete(d.Found, SumsPath)
 			d.edit(t, "demo.yaml", sum("raw"), sum("other"))
-		}, []string{"index demo.yaml has the checksum", "missing " + SumsPath + " it is missing"}},
+		}, []string{"index demo.yaml has the checksum", "missing " + SumsPath + " the file is missing"}},
 		{"SHA256SUMS and the index that are missing", func(_ *testing.T, d *demo) { delete(d.Found, SumsPath); delete(d.Found, "demo.yaml") },
-			[]string{"damaged " + toolPath + " neither SHA256SUMS nor the index", "damaged " + gzPath + " neither SHA256SUMS nor the index", "missing " + SumsPath, "missing demo.yaml it is missing"}},
+			[]string{"damaged " + toolPath + " neither SHA256SUMS nor the index", "damaged " + gzPath + " neither SHA256SUMS nor the index", "missing " + SumsPath, "missing demo.yaml the file is missing"}},
 		{"SHA256SUMS that is no list", func(_ *testing.T, d *demo) { d.put(SumsPath, "nothing") },
-			[]string{"damaged " + SumsPath + " is not a digest and a path"}},
+			[]string{"damaged " + SumsPath + " expected a digest and a path"}},
 		{"SHA256SUMS with another order", func(t *testing.T, d *demo) {
 			lines := strings.SplitAfter(string(d.Found[SumsPath].Data), "\n")
 			slices.Reverse(lines)
 			d.put(SumsPath, strings.Join(lines, ""))
-		}, []string{"damaged " + SumsPath + " in their order"}},
+		}, []string{"damaged " + SumsPath + " its files or their order"}},
 		{"SHA256SUMS with one more", func(_ *testing.T, d *demo) {
 			d.put(SumsPath, string(d.Found[SumsPath].Data)+sum("x")+"  zzz\n")
-		}, []string{"damaged " + SumsPath + " exactly the files"}},
+		}, []string{"damaged " + SumsPath + " its files or their order"}},
 		{"an index", func(t *testing.T, d *demo) { d.edit(t, "demo.yaml", "published", "PUBLISHED") },
 			[]string{"damaged demo.yaml but SHA256SUMS says"}},
 		{"an index that the agent refuses", func(_ *testing.T, d *demo) { d.put("demo.yaml", "entries: 1"); d.resum() },
-			[]string{"index demo.yaml the agent refuses it"}},
+			[]string{"index demo.yaml the agent refuses the index"}},
 		{"an index that leads elsewhere", func(t *testing.T, d *demo) {
 			d.edit(t, "demo.yaml", "file:///plugins/"+gzPath, "https://evil.example.com/gz")
 			d.resum()
-		}, []string{`index demo.yaml leads to "https://evil.example.com/gz", not to file:///plugins/` + gzPath}},
+		}, []string{`index demo.yaml has the URL "https://evil.example.com/gz", but should have file:///plugins/` + gzPath}},
 		{"a dependency that leads elsewhere", func(t *testing.T, d *demo) {
 			d.edit(t, "demo.yaml", "file:///plugins/"+toolPath, "https://evil.example.com/tool")
 			d.resum()
@@ -206,16 +206,16 @@ func TestAudit(t *testing.T) {
 		{"an index with one plugin more", func(t *testing.T, d *demo) {
 			d.edit(t, "demo.yaml", "entries:\n", "entries:\n    - {name: more, type: source, version: v1.0.0, description: d, urls: [{url: \"file:///x\", platform: {os: linux, architecture: amd64}}]}\n")
 			d.resum()
-		}, []string{"index demo.yaml which the lock does not"}},
+		}, []string{"index demo.yaml which is not in the lock"}},
 		{"an index with one plugin less", func(_ *testing.T, d *demo) { d.put("demo.yaml", "entries: []\n"); d.resum() },
-			[]string{"index demo.yaml it lacks executor demo/raw@v1.0.0", "index demo.yaml it lacks source demo/gz@v1.0.0"}},
+			[]string{"index demo.yaml the index lacks executor demo/raw@v1.0.0", "index demo.yaml the index lacks source demo/gz@v1.0.0"}},
 		{"nothing, where the agent sees it", func(_ *testing.T, d *demo) { d.Mount = "/plugins" }, nil},
 		{"nothing, but the agent sees it elsewhere", func(_ *testing.T, d *demo) { d.Mount = "/other" },
-			[]string{"index demo.yaml it names files below /plugins, but the agent sees the directory at /other"}},
+			[]string{"index demo.yaml the index is for a directory at /plugins, but the agent sees the directory at /other"}},
 		{"an index for another platform too", func(t *testing.T, d *demo) {
 			d.edit(t, "demo.yaml", "urls:\n", "urls:\n        - {url: \"https://evil.example.com/\", platform: {os: linux, architecture: arm64}}\n")
 			d.resum()
-		}, []string{"index demo.yaml is offered for linux/arm64"}},
+		}, []string{"index demo.yaml has a build for linux/arm64"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDemo(t)

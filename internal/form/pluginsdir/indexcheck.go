@@ -17,7 +17,7 @@ import (
 // the builds given, and nothing else to download.
 func IndexProblems(ix *agent.Index, err error, l *lock.Lock, r lock.Repository, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) []string {
 	if err != nil {
-		return []string{"the agent refuses it: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
+		return []string{"the agent refuses the index: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
 	var problems []string
 	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -26,7 +26,7 @@ func IndexProblems(ix *agent.Index, err error, l *lock.Lock, r lock.Repository, 
 		e := &ix.Entries[i]
 		p, named := plugins[keyOf(e)]
 		if !named {
-			report("it names %s, which the lock does not", e.Label())
+			report("the index lists %s, which is not in the lock", e.Label())
 			continue
 		}
 		seen[keyOf(e)] = true
@@ -42,7 +42,7 @@ func IndexProblems(ix *agent.Index, err error, l *lock.Lock, r lock.Repository, 
 	}
 	for _, p := range l.Plugins {
 		if p.Repository == r.Name && !seen[entryKey{p.Type, p.Name, p.Version}] {
-			report("it lacks %s %s, which the lock names", p.Type, p.Key())
+			report("the index lacks %s %s, which is in the lock", p.Type, p.Key())
 		}
 	}
 	return problems
@@ -66,7 +66,7 @@ func buildProblems(e *agent.Entry, want map[agent.Platform]agent.Build) []string
 	var problems []string
 	for _, u := range e.URLs {
 		if _, wanted := want[agent.Platform(u.Platform)]; !wanted {
-			problems = append(problems, fmt.Sprintf("%s is offered for %.40s/%.40s, which the lock does not name", e.Label(), u.Platform.OS, u.Platform.Arch))
+			problems = append(problems, fmt.Sprintf("%s has a build for %.40s/%.40s, which is not in the lock", e.Label(), u.Platform.OS, u.Platform.Arch))
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(want), agent.ComparePlatforms) {
@@ -74,11 +74,11 @@ func buildProblems(e *agent.Entry, want map[agent.Platform]agent.Build) []string
 		w := want[p]
 		switch {
 		case !offered:
-			problems = append(problems, fmt.Sprintf("%s is not offered for %s", e.Label(), p))
+			problems = append(problems, fmt.Sprintf("%s has no build for %s", e.Label(), p))
 		case have.URL != w.URL:
-			problems = append(problems, fmt.Sprintf("%s for %s leads to %.300q, not to %s", e.Label(), p, agent.Redact(have.URL), w.URL))
+			problems = append(problems, fmt.Sprintf("%s for %s has the URL %.300q, but should have %s", e.Label(), p, agent.Redact(have.URL), w.URL))
 		case have.Checksum != w.Checksum:
-			problems = append(problems, fmt.Sprintf("%s for %s has the checksum %.80q, not %s", e.Label(), p, have.Checksum, w.Checksum))
+			problems = append(problems, fmt.Sprintf("%s for %s has the checksum %.80q, but should have %s", e.Label(), p, have.Checksum, w.Checksum))
 		case !reflect.DeepEqual(have.Dependencies, w.Dependencies):
 			problems = append(problems, dependencyProblems(e, p, have.Dependencies, w.Dependencies)...)
 		}
@@ -98,9 +98,9 @@ func dependencyProblems(e *agent.Entry, p agent.Platform, have, want map[string]
 		case !listed:
 			problems = append(problems, fmt.Sprintf("%s for %s lacks the dependency %s", e.Label(), p, name))
 		case !wanted:
-			problems = append(problems, fmt.Sprintf("%s for %s has the dependency %.80q, which the lock does not name", e.Label(), p, name))
+			problems = append(problems, fmt.Sprintf("%s for %s has the dependency %.80q, which is not in the lock", e.Label(), p, name))
 		default:
-			problems = append(problems, fmt.Sprintf("the dependency %s of %s for %s leads to %.300q, not to %s", name, e.Label(), p, agent.Redact(h), w))
+			problems = append(problems, fmt.Sprintf("the dependency %s of %s for %s has the URL %.300q, but should have %s", name, e.Label(), p, agent.Redact(h), w))
 		}
 	}
 	return problems

@@ -82,11 +82,11 @@ func Paths(l *lock.Lock, p agent.Platform) []string {
 // CheckMount reports why a path cannot be the agent's cache directory.
 func CheckMount(mount string) error {
 	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
-		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
+		return fault.New(fault.Usage, "%q cannot be the agent's plugins.cacheDir: it must be an absolute path without . or .., for example /plugins", mount)
 	}
 	// PATH_MAX of Linux. Names that a person cannot read help nobody but a trickster.
 	if len(mount) > 4095 || strings.ContainsFunc(mount, unicode.IsControl) {
-		return fault.New(fault.Usage, "%.100q is too long, or has control characters, for the agent's plugins.cacheDir", mount)
+		return fault.New(fault.Usage, "%.100q cannot be the agent's plugins.cacheDir: it is too long or has control characters", mount)
 	}
 	return nil
 }

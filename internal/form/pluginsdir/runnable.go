@@ -32,9 +32,9 @@ type Unfit struct {
 // remedy says what to do about a file that is not what the agent needs.
 func remedy(f lock.File) string {
 	if f.Replaces != "" {
-		return "correct its URL in --dependency; if a lock has it, write that lock again"
+		return "correct the URL in --dependency; if the URL comes from a lock, write that lock again"
 	}
-	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and report the problem to its publisher", f.Plugin.Repository, f.Plugin.Name)
 }
 
 // JudgeProgram reports what of a file keeps an agent from running it. Of what is
@@ -54,9 +54,9 @@ func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
 // Detail says what is wrong with the file.
 func (u Unfit) Detail() string {
 	if u.Is.Format != "" {
-		return fmt.Sprintf("it is %s, which does not run on %s", u.Is, u.Platform)
+		return fmt.Sprintf("the file is %s, which does not run on %s", u.Is, u.Platform)
 	}
-	return fmt.Sprintf("it is %s, not a program", u.Is)
+	return fmt.Sprintf("the file is %s, not a program", u.Is)
 }
 
 // Subject names the file: "the plugin x/y@v1 for linux/amd64 (LICENSE of URL)".
@@ -76,11 +76,11 @@ func (u Unfit) Subject() string {
 func (u Unfit) Remedy() string {
 	switch {
 	case !u.Certain && u.Dependency != "":
-		return "make sure that the plugin only reads it"
+		return "check that the plugin only reads the file"
 	case !u.Certain:
-		return "make sure that the agent's system can run it"
+		return "check that the agent's system can run the file"
 	case u.Dependency == "" && u.Member != "" && u.Is.Format == "":
-		return u.remedy + ": of an archive, the agent takes the first file by name that has no extension"
+		return u.remedy + " (from an archive, the agent takes the first file without an extension, by name)"
 	}
 	return u.remedy
 }

@@ -56,7 +56,7 @@ func TestJudgeProgram(t *testing.T) {
 			}
 		})
 	}
-	for replaces, remedy := range map[string]string{"": "tell its publisher", "nothing": "correct its URL in --dependency"} {
+	for replaces, remedy := range map[string]string{"": "report the problem to its publisher", "nothing": "correct the URL in --dependency"} {
 		f := lock.File{Dependency: "d", Replaces: replaces}
 		if unfit, _ := JudgeProgram(amd64, f, lock.Made{Program: agent.IdentifyProgram([]byte(padded(arm64)))}); !strings.Contains(unfit.Remedy(), remedy) {
 			t.Errorf("replaces %q: %s", replaces, unfit.Remedy())

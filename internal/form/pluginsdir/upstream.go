@@ -74,10 +74,10 @@ func (u Upstream) Make(ctx context.Context, p agent.Platform, f lock.File, sink 
 	switch {
 	case ok && made != pinned && f.Template != "":
 		return fault.New(fault.Integrity, "%s of %s has the sha256 %s, but the lock says %s", f.Member.Name, agent.Redact(f.Artifact.URL), made.SHA256, pinned.SHA256).
-			WithHint("the lock contradicts itself: write a new one with the command lock")
+			WithHint("the lock contradicts itself: write it again with botkube-mirror lock")
 	case ok && made != pinned:
 		return fault.New(fault.Integrity, "%s changed while it was read: its sha256 was %s, and is %s", agent.Redact(f.Artifact.URL), pinned.SHA256, made.SHA256).
-			WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
+			WithHint("run the same command again; if it fails again, check the disk and the memory of this machine")
 	case ok || u.Memory == nil:
 		return nil
 	}
@@ -108,7 +108,7 @@ func (u Upstream) unpack(ctx context.Context, p agent.Platform, f lock.File, to 
 	}
 	hint := remedy(f)
 	if f.Replaces != "" {
-		hint = fmt.Sprintf("it is %s of %s for %s: %s", f.Dependency, f.Plugin, p, hint)
+		hint = fmt.Sprintf("the file is dependency %s of %s for %s: %s", f.Dependency, f.Plugin, p, hint)
 	}
 	if held := fault.HintOf(err); held != "" {
 		hint = held + "\n" + hint

@@ -46,13 +46,13 @@ func verify(ctx context.Context, p *form.Place, report *form.Audit) error {
 	all := found.versions
 	if tag == "" {
 		for _, name := range found.unread {
-			report.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
+			report.Note(fmt.Sprintf("%[1]s was not verified, because your user cannot read it: if it is a version, run verify as a user who can", name))
 		}
 	} else {
 		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
 	}
 	if len(all) == 0 {
-		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
+		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("to see its versions: botkube-mirror list %s", root)
 	}
 	a := &auditor{Audit: report, several: len(all) > 1, base: map[string]string{}}
 	if !a.Served {
@@ -123,9 +123,9 @@ func (a *auditor) describe(all []*state) {
 	}
 	slices.SortFunc(a.Platforms, agent.ComparePlatforms)
 	a.Platforms = slices.Compact(a.Platforms)
-	a.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+	a.Note(fmt.Sprintf("the site has several versions, and all were verified: %s", strings.Join(tags, ", ")))
 	if len(elsewhere) > 0 {
-		a.Note(fmt.Sprintf("not every version must be served at %s: %s", a.FoundBaseURL, strings.Join(elsewhere, ", ")))
+		a.Note(fmt.Sprintf("some versions must be served at another URL than %s: %s", a.FoundBaseURL, strings.Join(elsewhere, ", ")))
 	}
 }
 
@@ -134,7 +134,7 @@ func (a *auditor) version(s *state) error {
 		f := audit.File{Path: path.Join(s.tag, lockName), Content: "the lock", State: audit.Damaged}
 		detail := s.err.Error()
 		if errors.Is(s.err, fs.ErrNotExist) {
-			f.State, detail = audit.Missing, "it is missing"
+			f.State, detail = audit.Missing, "the file is missing"
 		}
 		a.Add(f, detail)
 		return nil
@@ -157,7 +157,7 @@ func (a *auditor) version(s *state) error {
 				break
 			}
 			if e.SHA256 = sums.Of(name); e.SHA256 == nil {
-				e.Basis, damage = "", "nothing says what it should be, since SHA256SUMS does not"
+				e.Basis, damage = "", "SHA256SUMS has no digest of the file"
 			}
 		}
 		a.files.Entry(e, damage)
@@ -189,7 +189,7 @@ func checkSums(list []byte, sums, want entry.Sums, repositories []lock.Repositor
 	paths := slices.Sorted(maps.Keys(want))
 	for _, p := range paths {
 		if sums[p] != want[p] {
-			return fmt.Errorf("it has not the digest of %s that follows from the lock", p)
+			return fmt.Errorf("its digest of %s is not that of the lock", p)
 		}
 	}
 	for _, r := range repositories {
@@ -227,7 +227,7 @@ func (a *auditor) indexes(s *state) {
 		where = cmp.Or(where, base)
 		problems := pluginsdir.IndexProblems(ix, err, s.lock, r, newRewriter(where, s.lock).builds)
 		if base != "" && a.expected != "" && base != a.expected {
-			problems = append(problems, fmt.Sprintf("it names files below %s, but the site is served at %s", base, a.expected))
+			problems = append(problems, fmt.Sprintf("the index is for a site at %s, but the site is served at %s", base, a.expected))
 		}
 		for _, problem := range problems {
 			a.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: problem})

@@ -59,24 +59,24 @@ func TestAudit(t *testing.T) {
 	}{
 		{"nothing", "", nil, nil},
 		{"an upstream file", jq(f), func(t *testing.T, path string) { writeFile(t, path, "other") }, []string{"damaged " + jq(f) + " but the lock says"}},
-		{"an upstream file that is missing", jq(f), remove, []string{"missing " + jq(f) + " it is missing"}},
+		{"an upstream file that is missing", jq(f), remove, []string{"missing " + jq(f) + " the file is missing"}},
 		{"an upstream file that is a directory", jq(f), func(t *testing.T, path string) {
 			remove(t, path)
 			if err := os.Mkdir(path, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"damaged " + jq(f) + " it is a directory"}},
-		{"an upstream file in SHA256SUMS", sums, edit(f.lock.Artifacts[0].SHA256.String(), strings.Repeat("0", 64)), []string{"damaged " + sums + " it has not the digest of ../files/"}},
-		{"SHA256SUMS that is missing", sums, remove, []string{"damaged " + index + " nothing says what it should be", "missing " + sums}},
-		{"SHA256SUMS that is no list", sums, func(t *testing.T, path string) { writeFile(t, path, "x") }, []string{"damaged " + sums + " is not a digest and a path", "damaged " + index}},
+		{"an upstream file in SHA256SUMS", sums, edit(f.lock.Artifacts[0].SHA256.String(), strings.Repeat("0", 64)), []string{"damaged " + sums + " its digest of ../files/"}},
+		{"SHA256SUMS that is missing", sums, remove, []string{"damaged " + index + " SHA256SUMS has no digest of the file", "missing " + sums}},
+		{"SHA256SUMS that is no list", sums, func(t *testing.T, path string) { writeFile(t, path, "x") }, []string{"damaged " + sums + " expected a digest and a path", "damaged " + index}},
 		{"SHA256SUMS with one more", sums, func(t *testing.T, path string) {
 			writeFile(t, path, readFile(t, path)+strings.Repeat("0", 64)+"  zzz\n")
-		}, []string{"damaged " + sums + " exactly the files"}},
+		}, []string{"damaged " + sums + " its files or their order"}},
 		{"SHA256SUMS in another order", sums, func(t *testing.T, path string) {
 			lines := slices.Collect(strings.Lines(readFile(t, path)))
 			slices.Reverse(lines)
 			writeFile(t, path, strings.Join(lines, ""))
-		}, []string{"damaged " + sums + " in their order"}},
+		}, []string{"damaged " + sums + " its files or their order"}},
 		{"the lock in SHA256SUMS", sums, func(t *testing.T, path string) {
 			var lines []string
 			for line := range strings.Lines(readFile(t, path)) {
@@ -86,14 +86,14 @@ func TestAudit(t *testing.T) {
 				lines = append(lines, line)
 			}
 			writeFile(t, path, strings.Join(lines, ""))
-		}, []string{"damaged " + sums + " it has not the digest of lock.json"}},
+		}, []string{"damaged " + sums + " its digest of lock.json"}},
 		{"a lock that is written otherwise", locked, func(t *testing.T, path string) { writeFile(t, path, readFile(t, path)+"\n") }, []string{"damaged " + locked + " its sha256 is"}},
 		{"no lock", locked, func(t *testing.T, path string) { writeFile(t, path, "{") }, []string{"damaged " + locked}},
-		{"a lock that is missing", locked, remove, []string{"missing " + locked + " it is missing"}},
+		{"a lock that is missing", locked, remove, []string{"missing " + locked + " the file is missing"}},
 		{"an index", index, edit("docs.example.com", "DOCS.example.com"), []string{"damaged " + index + " but SHA256SUMS says"}},
-		{"an index that is missing", index, remove, []string{"missing " + index + " it is missing"}},
+		{"an index that is missing", index, remove, []string{"missing " + index + " the file is missing"}},
 		{"an index that leads elsewhere", index, edit(baseURL1+"/files/", "https://evil.example.com/files/"),
-			[]string{"damaged " + index + " but SHA256SUMS says", "index " + index + " leads to", "index " + index + " leads to"}},
+			[]string{"damaged " + index + " but SHA256SUMS says", "index " + index + " has the URL", "index " + index + " has the URL"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -175,7 +175,7 @@ func TestAuditBaseURL(t *testing.T) {
 		}
 		var want []audit.Problem
 		if external {
-			want = []audit.Problem{{Kind: audit.KindIndex, Path: "v1/r/plugins-index.yaml", Detail: "it names files below " + baseURL1 + ", but the site is served at " + base}}
+			want = []audit.Problem{{Kind: audit.KindIndex, Path: "v1/r/plugins-index.yaml", Detail: "the index is for a site at " + baseURL1 + ", but the site is served at " + base}}
 		}
 		if !slices.Equal(r.Problems(), want) {
 			t.Errorf("%q: %+v", base, r.Problems())

@@ -31,13 +31,13 @@ var Form = &form.Form{
 		Open: openOutput,
 		Next: next,
 	}},
-	Rewrite:   "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest",
+	Rewrite:   "run the same pull or unpack again: it writes only the damaged and missing files anew",
 	Recognize: recognize,
 	Open:      openMirror,
 	Audit:     verify,
 	Serve:     serve,
 	NotContent: func(p *form.Place) error {
-		return fault.New(fault.Usage, "%s is a site: nothing else is made of one", p).WithHint("name the bundle that it was made of")
+		return fault.New(fault.Usage, "%s is a site, which cannot be the source of an output", p).WithHint("name the bundle that the site was made from")
 	},
 	Prune: prune,
 }
@@ -122,8 +122,8 @@ func (s *state) baseURL(t *atomicdir.Tree) (base string) {
 
 func checkOutput(_ context.Context, _ string, o form.WriteOptions) error {
 	if o.BaseURL == "" {
-		return fault.New(fault.Usage, "a site is wanted, but not where it will be served").
-			WithHint("give its URL: --base-url https://mirror.example.com/botkube")
+		return fault.New(fault.Usage, "the output is a site, but its base URL is missing").
+			WithHint("give the URL at which the site will be served: --base-url https://mirror.example.com/botkube")
 	}
 	return form.CheckBaseURL(o.BaseURL)
 }

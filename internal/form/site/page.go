@@ -57,7 +57,7 @@ func RootPage(versions []Paged) ([]byte, error) {
 	}
 	switch {
 	case p.Tag == "":
-		return nil, fault.New(fault.Incomplete, "no version says where it is served")
+		return nil, fault.New(fault.Incomplete, "no version of the site has a base URL in its indexes")
 	case len(p.All) == 1:
 		p.All = nil
 	}
@@ -146,7 +146,7 @@ func describePlugin(p lock.Plugin, artifacts map[string]lock.Artifact, at func(s
 	}
 	add := func(what, raw string, a lock.Artifact, on []agent.Platform, notes ...string) {
 		if a.DirArchive != "" {
-			notes = append(notes, "an archive that botkube-mirror made of a directory")
+			notes = append(notes, "an archive that botkube-mirror made from a directory")
 		}
 		used = append(used, a)
 		i := slices.IndexFunc(out.Files, func(f page.File) bool { return f.What == what && f.SHA256 == a.SHA256 && slices.Equal(f.Notes, notes) })
@@ -183,12 +183,12 @@ func notesOn(d lock.Dependency) (notes []string) {
 	switch d.Replaces {
 	case "":
 	case lock.ReplacesNothing:
-		notes = append(notes, "supplied by --dependency: the index has none")
+		notes = append(notes, "added with --dependency: the index has no such file")
 	default:
-		notes = append(notes, "by --dependency, instead of "+agent.Redact(d.Replaces))
+		notes = append(notes, "from --dependency, instead of "+agent.Redact(d.Replaces))
 	}
 	if d.FromNewest {
-		notes = append(notes, "listed by a newer version of the plugin only")
+		notes = append(notes, "listed only by a newer version of the plugin")
 	}
 	return notes
 }

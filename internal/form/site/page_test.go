@@ -103,7 +103,7 @@ func TestPageWithoutValues(t *testing.T) {
 	l := pageLock()
 	l.Platforms = []agent.Platform{{OS: "darwin", Arch: "arm64"}}
 	got, err := VersionPage(Paged{Lock: l, BaseURL: "http://mirror"})
-	if err != nil || !bytes.Contains(got, []byte("There are none: http://mirror/v1.14.0 is for darwin/arm64, and Botkube&#39;s agent runs on Linux nodes.")) {
+	if err != nil || !bytes.Contains(got, []byte("No Helm values: http://mirror/v1.14.0 is for darwin/arm64 only, but Botkube&#39;s agent runs on Linux nodes.")) {
 		t.Errorf("%v\n%s", err, got)
 	}
 	checkPage(t, got)

@@ -134,11 +134,11 @@ func renewRootPage(ctx context.Context, t *atomicdir.Tree) error {
 func pagesOf(versions []*state, all bool) (plan []entry.Entry) {
 	for _, s := range versions {
 		if s.lock != nil {
-			plan = append(plan, pageEntry(PagePath(s.tag), "the page for people of "+s.tag))
+			plan = append(plan, pageEntry(PagePath(s.tag), "the web page of version "+s.tag))
 		}
 	}
 	if all {
-		plan = append(plan, pageEntry(page.Name, "the page for people of the site"))
+		plan = append(plan, pageEntry(page.Name, "the web page of the site"))
 	}
 	return plan
 }
@@ -171,7 +171,7 @@ func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*stat
 			continue
 		}
 		if e.Path == page.Name && isOthers(t) {
-			a.Note(e.Path + " is not a page that botkube-mirror wrote, and stays as it is")
+			a.Note(e.Path + " was not written by botkube-mirror, and stays as it is")
 			continue
 		}
 		problem := found.Problem
@@ -179,13 +179,13 @@ func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*stat
 			problem = a.files.WrongMode(e, found)
 		}
 		if data, err := want(e.Path); problem == "" && err == nil && lock.Sum(data) != found.SHA256 {
-			problem = "it is not what this version of botkube-mirror writes, so copy nothing from it"
+			problem = "it is not the page that this version of botkube-mirror writes, so copy nothing from it"
 		}
 		if problem != "" {
-			a.Note(e.Path + ", " + e.Content + ", is written anew by the next pull or unpack: " + problem)
+			a.Note(e.Path + ", " + e.Content + ", will be written anew by the next pull or unpack: " + problem)
 		}
 	}
 	if len(missing) > 0 {
-		a.Note("pages for people are missing, and are written by the next pull or unpack: " + strings.Join(missing, ", "))
+		a.Note("web pages are missing; the next pull or unpack writes them: " + strings.Join(missing, ", "))
 	}
 }

@@ -72,18 +72,18 @@ func TestPagesNoted(t *testing.T) {
 		want   string
 		stays  bool
 	}{
-		"gone":    {func(p string) { _ = os.Remove(at(p)) }, "pages for people are missing, and are written by the next pull or unpack: v1/index.html, index.html", false},
-		"edited":  {edit, "index.html, the page for people of v1, is written anew by the next pull or unpack: it is not what this version of botkube-mirror writes, so copy nothing from it", false},
-		"exposed": {mode, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
-		"another": {func(p string) { writeFile(t, at(p), "<!DOCTYPE html><title>ours</title>") }, "index.html is not a page that botkube-mirror wrote, and stays as it is", true},
-		"empty":   {func(p string) { writeFile(t, at(p), "") }, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
-		"huge":    {func(p string) { _ = os.Truncate(at(p), 8*maxDocument+1) }, "index.html, the page for people of v1, is written anew by the next pull or unpack: it has ", false},
+		"gone":    {func(p string) { _ = os.Remove(at(p)) }, "web pages are missing; the next pull or unpack writes them: v1/index.html, index.html", false},
+		"edited":  {edit, "index.html, the web page of version v1, will be written anew by the next pull or unpack: it is not the page that this version of botkube-mirror writes, so copy nothing from it", false},
+		"exposed": {mode, "index.html, the web page of version v1, will be written anew by the next pull or unpack: ", false},
+		"another": {func(p string) { writeFile(t, at(p), "<!DOCTYPE html><title>ours</title>") }, "index.html was not written by botkube-mirror, and stays as it is", true},
+		"empty":   {func(p string) { writeFile(t, at(p), "") }, "index.html, the web page of version v1, will be written anew by the next pull or unpack: ", false},
+		"huge":    {func(p string) { _ = os.Truncate(at(p), 8*maxDocument+1) }, "index.html, the web page of version v1, will be written anew by the next pull or unpack: the file has ", false},
 		"a link": {func(p string) {
 			if p == page.Name {
 				_ = os.Remove(at(p))
 				_ = os.Symlink("v1/lock.json", at(p))
 			}
-		}, "index.html is not a page that botkube-mirror wrote, and stays as it is", true},
+		}, "index.html was not written by botkube-mirror, and stays as it is", true},
 	} {
 		if runtime.GOOS == "windows" && (name == "exposed" || name == "a link") {
 			continue

@@ -28,7 +28,7 @@ import (
 func prune(ctx context.Context, p *form.Place, dry bool) (entry.Pruned, error) {
 	root, tag := rootOf(p.Path)
 	if tag != "" {
-		return entry.Pruned{}, fault.New(fault.Usage, "%s is one version of a site, and only a whole site is pruned", p).
+		return entry.Pruned{}, fault.New(fault.Usage, "%s is one version of a site, but only a whole site can be pruned", p).
 			WithHint("prune the site: botkube-mirror prune %s", root)
 	}
 	// Before a directory is locked, and for that changed, it must be one of ours.
@@ -104,10 +104,10 @@ func documents(t *atomicdir.Tree) (planned, indexes []string, err error) {
 	case err != nil:
 		return nil, nil, err
 	case len(found.unread) > 0:
-		return nil, nil, fmt.Errorf("%s may not be read, and may be a version whose files would be removed", strings.Join(found.unread, ", "))
+		return nil, nil, fmt.Errorf("your user cannot read %s, which may be a version: its files would be removed", strings.Join(found.unread, ", "))
 	case len(found.linked) > 0:
-		return nil, nil, fault.New(fault.Integrity, "a link is not followed, and may lead to a version whose files would be removed: %s", strings.Join(found.linked, ", ")).
-			WithHint("remove the link; or move the version to its place")
+		return nil, nil, fault.New(fault.Integrity, "botkube-mirror does not follow the link %s, which may lead to a version: its files would be removed", strings.Join(found.linked, ", ")).
+			WithHint("remove the link, or replace it with the directory that it points to")
 	}
 	for _, s := range found.versions {
 		if s.lock == nil {
@@ -179,7 +179,7 @@ func eachDir(t *atomicdir.Tree, dir string, do func(name string) error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case fault.KindOf(err) == fault.Integrity:
-		return fault.New(fault.Integrity, "%s: %w", t.At(dir), err).WithHint("move it away, and prune again")
+		return fault.New(fault.Integrity, "%s: %w", t.At(dir), err).WithHint("move the file or the link away, and prune again")
 	case err != nil:
 		return err
 	}

@@ -76,8 +76,8 @@ func (r *rewriter) location(raw string) (string, lock.Artifact, error) {
 			return u, a, nil
 		}
 	}
-	return "", lock.Artifact{}, fault.New(fault.Integrity, "a site has no URL that means the same to the agent as %s", agent.Redact(raw)).
-		WithHint("leave the plugin out with --exclude, and tell its publisher")
+	return "", lock.Artifact{}, fault.New(fault.Integrity, "a site cannot have a URL that the agent would treat like %s", agent.Redact(raw)).
+		WithHint("leave the plugin out with --exclude, and report the problem to its publisher")
 }
 
 // sameUse reports whether the agent unpacks two downloads in the same way.

@@ -103,8 +103,8 @@ func openVersion(root, tag string) (_ *form.Version, err error) {
 		return nil, err
 	}
 	if named != tag {
-		return nil, fault.New(fault.Integrity, "%s is that of %s, not of %s", t.At(path.Join(tag, lockName)), named, tag).
-			WithHint("do not rename what pull wrote: write the version again, or remove the directory")
+		return nil, fault.New(fault.Integrity, "%s is for version %s, but its directory is %s", t.At(path.Join(tag, lockName)), named, tag).
+			WithHint("give the directory back its name; or remove it, and write the version again")
 	}
 	indexes, err := s.indexes(t)
 	if err != nil {

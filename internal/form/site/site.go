@@ -96,7 +96,7 @@ func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Con
 func (w *writer) checkRoot(plan *lock.Lock) error {
 	for form, sign := range map[string]string{"an agent's cache directory": pluginsdir.LockPath, "a bundle": "oci-layout"} {
 		if _, err := w.tree.Root.Lstat(sign); err == nil {
-			return fault.New(fault.Usage, "%s is %s", w.tree.Path, form).WithHint("name another directory for the site")
+			return fault.New(fault.Usage, "the output %s is %s, so it cannot become a site", w.tree.Path, form).WithHint("name another directory")
 		}
 	}
 	if err := w.tree.Check(filesDir, true); err != nil {
@@ -156,7 +156,7 @@ func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	var files []string
 	for _, f := range Files(l) {
 		if !w.added[f.Path] {
-			return false, fault.New(fault.Incomplete, "%s was not added", f.Path)
+			return false, fault.New(fault.Incomplete, "the file %s is missing in the site", f.Path)
 		}
 		files = append(files, f.Path)
 	}
@@ -211,7 +211,7 @@ func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 			return err
 		}
 		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs && s.lock == nil {
-			return w.tree.InTheWay(p, "is not of a site")
+			return w.tree.InTheWay(p, "is not a file of a site")
 		}
 	}
 	return nil

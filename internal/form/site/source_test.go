@@ -121,11 +121,11 @@ func TestSourceRefuses(t *testing.T) {
 			do: func(t *testing.T, root string) {
 				writeFile(t, filepath.Join(root, "v1", "r", indexName), "entries: []\n")
 			},
-			kind: fault.Incomplete, says: "an update of",
+			kind: fault.Incomplete, says: "was not updated completely",
 		},
 		"an index is missing": {
 			do:   func(t *testing.T, root string) { os.Remove(filepath.Join(root, "v1", "r", indexName)) },
-			kind: fault.Incomplete, says: "an update of",
+			kind: fault.Incomplete, says: "was not updated completely",
 		},
 		"the lock is missing": {
 			do:   func(t *testing.T, root string) { os.Remove(filepath.Join(root, "v1", lockName)) },
@@ -139,11 +139,11 @@ func TestSourceRefuses(t *testing.T) {
 				}
 				writeFile(t, filepath.Join(root, "v1", lockName), strings.Replace(string(data), "https://e.com/index.yaml", "https://f.com/index.yaml", 1))
 			},
-			kind: fault.Incomplete, says: "an update of",
+			kind: fault.Incomplete, says: "was not updated completely",
 		},
 		"it was renamed": {
 			do:   func(t *testing.T, root string) { os.Rename(filepath.Join(root, "v1"), filepath.Join(root, "v9")) },
-			kind: fault.Integrity, says: "is that of v1, not of v9",
+			kind: fault.Integrity, says: "is for version v1, but its directory is v9",
 		},
 		"there is no such version": {do: func(*testing.T, string) {}, tag: "v2", kind: fault.Usage, says: "has no version v2; it has: v1"},
 	}

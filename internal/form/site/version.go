@@ -43,12 +43,12 @@ func checkNames(l *lock.Lock) error {
 			return err
 		}
 		if !lock.IsTag(tag) || strings.EqualFold(tag, filesDir) || strings.EqualFold(tag, page.Name) {
-			return fault.New(fault.Usage, "the Botkube version %.80q cannot be the name of a directory of the site", l.BotkubeVersion)
+			return fault.New(fault.Usage, "the Botkube version %.80q cannot be a directory name in a site", l.BotkubeVersion)
 		}
 	}
 	for _, r := range l.Repositories {
 		if slices.ContainsFunc([]string{lockName, sumsName, page.Name}, func(name string) bool { return strings.EqualFold(r.Name, name) }) {
-			return fault.New(fault.Usage, "the repository cannot be called %q in a site, which has a file of that name", r.Name)
+			return fault.New(fault.Usage, "a repository in a site cannot have the name %q: the site has a file with that name", r.Name)
 		}
 	}
 	return nil
@@ -76,8 +76,8 @@ func Documents(l *lock.Lock, base string, upstream pluginsdir.Indexes) ([]plugin
 		return nil, err
 	}
 	if len(data) > maxDocument {
-		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(data), maxDocument).
-			WithHint("mirror fewer plugins or platforms")
+		return nil, fault.New(fault.Usage, "the lock has %d bytes, but the maximum is %d", len(data), maxDocument).
+			WithHint("mirror fewer plugins or platforms: use --plugin, --exclude or --platform")
 	}
 	at := func(repository string) string { return indexPath(tag, repository) }
 	indexes, err := pluginsdir.Rewrite(l, agent.Platform{}, upstream, at, newRewriter(base, l).builds)
@@ -135,15 +135,15 @@ func (s *state) checkDocuments(t *atomicdir.Tree) error {
 	for _, r := range s.lock.Repositories {
 		paths = append(paths, indexPath(s.tag, r.Name))
 	}
-	return t.CheckRegular("run the pull again to write it anew, or remove the directory of the version", paths...)
+	return t.CheckRegular("run the pull again: it writes the file anew; or remove the directory of the version", paths...)
 }
 
 // damage says why a version's lock cannot be read.
 func (s *state) damage(t *atomicdir.Tree) error {
 	at := t.At(path.Join(s.tag, lockName))
-	const again = "run the pull again to write it anew, or remove the directory %s"
+	const again = "run the pull again: it writes the file anew; or remove the directory %s"
 	if errors.Is(s.err, fs.ErrNotExist) {
-		return fault.New(fault.Incomplete, "%s is missing: the version is unfinished", at).WithHint(again, t.At(s.tag))
+		return fault.New(fault.Incomplete, "%s is missing: the version was not written completely", at).WithHint(again, t.At(s.tag))
 	}
 	if _, ok := errors.AsType[*fs.PathError](s.err); ok {
 		return fmt.Errorf("reading %s: %w", at, atomicdir.Explain(s.err))
@@ -269,7 +269,7 @@ func finished(t *atomicdir.Tree) ([]*state, error) {
 		return nil, unfinished
 	}
 	if len(all) == 0 {
-		return nil, fault.New(fault.Usage, "%s is not a site that pull wrote: no directory in it has a %s and a %s", t.Path, lockName, sumsName)
+		return nil, fault.New(fault.Usage, "%s is not a site that pull wrote: it has no directory with a %s and a %s", t.Path, lockName, sumsName)
 	}
 	return all, nil
 }

@@ -57,8 +57,8 @@ func TestDockerConfigThatIsNone(t *testing.T) {
 	for text, want := range map[string]string{
 		"<html>Sign in</html>":              "it is a web page, not JSON",
 		`{"auths": [{"auth": "c2VjcmV0"}]}`: "its auths is a list, not an object",
-		`{"auths": `:                        "it ends too early",
-		"\xff\xfe\x00\x00{\x00\x00\x00":     "its encoding cannot be read: save it as UTF-8",
+		`{"auths": `:                        "it ends before the document is complete",
+		"\xff\xfe\x00\x00{\x00\x00\x00":     "its text encoding is not supported: save it as UTF-8",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -774,7 +774,7 @@ func TestManifestWrong(t *testing.T) {
 		_, _ = w.Write(doc)
 	}))
 	_, err := r.Manifest(t.Context(), "large")
-	checkFails(t, err, fault.Upstream, "more than the 4194304 bytes")
+	checkFails(t, err, fault.Upstream, "more than the maximum of 4194304 bytes")
 	_, err = r.Manifest(t.Context(), "header")
 	checkFails(t, err, fault.Integrity, "what came is sha256:")
 	_, err = r.Manifest(t.Context(), "sha256:"+lock.Sum(nil).String())

@@ -156,10 +156,10 @@ func TestHostileChartIndex(t *testing.T) {
 		fmt.Fprintf(keys, "%x,", i)
 	}
 	for name, tt := range map[string]struct{ data, want string }{
-		"empty mappings":       {fill("entries: {botkube: [", "{},", "]}"), "is larger than"},
-		"scalars":              {fill("entries: {botkube: [", "a,", "]}"), "is larger than"},
-		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "is larger than"},
-		"question marks":       {fill("", "?\n", ""), "is larger than"},
+		"empty mappings":       {fill("entries: {botkube: [", "{},", "]}"), "it is too large: it may have more than the maximum of"},
+		"scalars":              {fill("entries: {botkube: [", "a,", "]}"), "it is too large: it may have more than the maximum of"},
+		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "it is too large: it may have more than the maximum of"},
+		"question marks":       {fill("", "?\n", ""), "it is too large: it may have more than the maximum of"},
 		"UTF-16":               {"\xff\xfe" + fill("[\x00", "a\x00,\x00", "]\x00"), "is larger than"},
 		"elements that do not": {"entries: {botkube: [" + strings.Repeat("[a],", 50_000) + "]}", "is no mapping"},
 		"many keys":            {"entries: {" + keys.String() + "}", "it has no chart"},

@@ -251,7 +251,7 @@ var unusable = map[string]struct{ data, want string }{
 	"a row that PowerShell cut":    {"SHA512          " + a512[:90] + "...\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
 	"a name that is another":       {`{"traceId": "` + a256 + `"}`, `it does not name "tool"`},
 	"binary":                       {"\x00\x01\x02\x03" + strings.Repeat("\xff", 28), "it is a digest in binary form, not in hexadecimal digits"},
-	"Git LFS":                      {"version https://git-lfs.github.com/spec/v1\noid sha256:" + a256 + "\nsize 12\n", "it is a Git LFS pointer, which stands for a file that is stored elsewhere"},
+	"Git LFS":                      {"version https://git-lfs.github.com/spec/v1\noid sha256:" + a256 + "\nsize 12\n", "it is a Git LFS pointer, not the file itself"},
 	"UTF-32":                       {"\xff\xfe\x00\x00a\x00\x00\x00", "it is text in UTF-32 or in damaged UTF-16"},
 	"damaged UTF-16":               {"\xff\xfea", "it is text in UTF-32 or in damaged UTF-16"},
 }

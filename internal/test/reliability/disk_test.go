@@ -216,7 +216,7 @@ func TestDiskFullUnderStore(t *testing.T) {
 		for range 2 {
 			got := run(t, pull...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, disk, "no space left on device", "free some space, or name a store on another disk with --store")
+			checkExplained(t, got, disk, "no space left on device", "free some space, or use a store on another disk (--store")
 		}
 		for name := range filesBelow(t, out) {
 			if base := filepath.Base(name); strings.HasSuffix(base, ".yaml") || strings.HasSuffix(base, ".tar") || base == "index.json" {
@@ -391,14 +391,14 @@ func TestTooLittleRoom(t *testing.T) {
 			pull := with(form.args(disk), "pull", "--repository", u.repository, "--store", store)
 			got := run(t, pull...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, "too little room on the disk: the output "+disk, "MiB needed, 768 KiB free", "name an output on another disk")
+			checkExplained(t, got, "not enough space on the disk: the output "+disk, "MiB needed, 768 KiB free", "name an output on another disk")
 			checkNoFiles(store)
 			checkEmpty(t, disk)
 
 			// The store has too little, too.
 			got = run(t, with(form.args(filepath.Join(dir, "out")), "pull", "--repository", u.repository, "--store", filepath.Join(disk, "store"))...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, "too little room on the disk: the store "+disk, "1.5 MiB needed, 7", "--store")
+			checkExplained(t, got, "not enough space on the disk: the store "+disk, "1.5 MiB needed, 7", "--store")
 			checkNoFiles(filepath.Join(disk, "store"))
 
 			// A bundle tells how large it is, too.
@@ -407,7 +407,7 @@ func TestTooLittleRoom(t *testing.T) {
 			check(t, os.RemoveAll(filepath.Join(disk, "store")))
 			got = run(t, with([]string{"unpack", bundle}, form.args(disk)...)...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, "too little room on the disk: the output "+disk, "MiB needed, 768 KiB free")
+			checkExplained(t, got, "not enough space on the disk: the output "+disk, "MiB needed, 768 KiB free")
 			checkEmpty(t, disk)
 		})
 	}
@@ -429,7 +429,7 @@ func TestTooLittleRoomForTemporaryFiles(t *testing.T) {
 		c.Env = append(c.Env, "TMPDIR="+disk)
 		got := finish(t, c)
 		checkCode(t, got, 1)
-		checkExplained(t, got, "too little room on the disk: temporary files in "+disk+": at least ", " needed, 32 KiB free", "TMPDIR")
+		checkExplained(t, got, "not enough space on the disk: temporary files in "+disk+": at least ", " needed, 32 KiB free", "TMPDIR")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "image.tar")); err == nil {
 		t.Error("there is an image")
@@ -454,7 +454,7 @@ func TestTooLittleRoomForRegistry(t *testing.T) {
 	} {
 		got := run(t, with(args, "--store", filepath.Join(disk, "store"))...)
 		checkCode(t, got, 1)
-		checkExplained(t, got, "too little room on the disk: the store "+disk, "1.5 MiB needed, ", "--store")
+		checkExplained(t, got, "not enough space on the disk: the store "+disk, "1.5 MiB needed, ", "--store")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "plugins")); err == nil {
 		t.Error("there is an output")
@@ -484,7 +484,7 @@ func TestRoomForBoth(t *testing.T) {
 	checkCode(t, run(t, with(pull, "demo/p00")...), 0)
 	got := run(t, with(pull, "demo/p01")...)
 	checkCode(t, got, 1)
-	checkExplained(t, got, "too little room on the disk: the output "+disk)
+	checkExplained(t, got, "not enough space on the disk: the output "+disk)
 	checkFiles(t, disk, before)
 }
 
@@ -534,10 +534,10 @@ func TestHugeUpstream(t *testing.T) {
 	pull = append(pull, bound)
 	got := run(t, pull...)
 	checkCode(t, got, 1)
-	checkExplained(t, got, "too little room on the disk: ", "the store "+dir, "the output "+dir, "EiB needed", "--store")
+	checkExplained(t, got, "not enough space on the disk: ", "the store "+dir, "the output "+dir, "EiB needed", "--store")
 	got = run(t, "lock", bound, "--repository", "demo="+server.URL+"/plugins-index.yaml", "--store", filepath.Join(dir, "store"), filepath.Join(dir, "lock.json"))
 	checkCode(t, got, 1)
-	checkExplained(t, got, "too little room on the disk: the store "+dir, "1.0 EiB needed", "--store")
+	checkExplained(t, got, "not enough space on the disk: the store "+dir, "1.0 EiB needed", "--store")
 	got = run(t, with(pull, "--dry-run")...)
 	checkCode(t, got, 0)
 	if !strings.Contains(got.stdout, "free, which is too little\n") {

@@ -465,7 +465,7 @@ func (c repairCase) test(t *testing.T) {
 	case o.code != 0:
 		t.Errorf("exit code %d\n%s%s", o.code, o.stdout, o.stderr)
 	case c.left():
-		if !strings.Contains(o.stderr, c.place+" is not a page that botkube-mirror wrote, and stays as it is") {
+		if !strings.Contains(o.stderr, c.place+" was not written by botkube-mirror, and stays as it is") {
 			t.Errorf("it was not told of\n%s", o.stderr)
 		}
 		sameTree(t, snapshotDamaged(t, c.out), damaged)

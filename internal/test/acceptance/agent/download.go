@@ -32,7 +32,7 @@ type Wanted struct {
 // Taken is what the agent has then.
 type Taken struct {
 	Error string `json:"error,omitempty"`
-	// Odd says what the agent has if it is no regular file.
+	// Odd says what the agent has if the entry is not a regular file.
 	Odd     string `json:"odd,omitempty"`
 	Content []byte `json:"content,omitempty"`
 }
