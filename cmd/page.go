@@ -192,8 +192,9 @@ const (
 	settingsGroup = "Settings"
 )
 
-// group gives a title to the flags that were added since the last call.
+// group gives a title to the flags that were added since the last call, and keeps their order.
 func group(flags *pflag.FlagSet, title string) {
+	flags.SortFlags = false
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Annotations == nil {
 			f.Annotations = map[string][]string{groupKey: {title}}

@@ -110,7 +110,7 @@ flags.`,
 	root.SetErr(g.env.Stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
-	flags.SortFlags, root.Flags().SortFlags = false, false
+	root.Flags().SortFlags = false
 	flags.StringVar(&g.format, "format", "text", "`FORMAT` Print the result in this format")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "Print only the result, warnings and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "Print every step")
@@ -124,7 +124,7 @@ flags.`,
 	addGroup := func(id, title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: id, Title: title})
 		for _, c := range commands {
-			c.GroupID, c.Flags().SortFlags = id, false
+			c.GroupID = id
 		}
 		root.AddCommand(commands...)
 	}
