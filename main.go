@@ -1,5 +1,5 @@
-// Command botkube-mirror carries Botkube plugins, and what they need, to where
-// there is no internet.
+// Command botkube-mirror mirrors Botkube plugins and their dependencies for clusters without
+// internet access.
 package main
 
 import (

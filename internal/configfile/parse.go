@@ -30,8 +30,8 @@ const (
 	maxProblems = 100
 )
 
-// Parse reads a file. With problems, it returns what could be read, unless the file is no YAML
-// mapping. Problems never hold values, which may be secrets.
+// Parse reads a file. If there are problems, it returns what it could read, unless the file is not
+// a YAML mapping. Problems never hold values, which may be secrets.
 func Parse(data []byte, g Grammar) (*File, []Problem) {
 	r := &reader{
 		file:     &File{common: map[string]Setting{}, sections: map[string]map[string]Setting{}, grammar: g},

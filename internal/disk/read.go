@@ -11,7 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// TooLongError is that there is more to read than is read.
+// TooLongError is the error of content with more than Max bytes.
 type TooLongError struct{ Max int64 }
 
 func (e *TooLongError) Error() string {
@@ -60,8 +60,8 @@ func Reason(err error) error {
 	return err
 }
 
-// Await reads what may never come, such as a pipe to which nobody writes, and gives up
-// once ctx is done. The read then goes on in the background, and its result is dropped.
+// Await calls read, which may block forever, as on a pipe without a writer, and gives up once ctx
+// is done. The read then goes on in the background, and its result is dropped.
 func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
 	if ctx.Err() != nil {
 		return value, context.Cause(ctx)

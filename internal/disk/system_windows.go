@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// NoWait is no flag: pipes of Windows do not lie in directories.
+// NoWait has no effect on Windows, where named pipes are not in directories.
 const NoWait = 0
 
 // OpenRoot opens a directory by a path that may lead through links.

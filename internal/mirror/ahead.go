@@ -9,8 +9,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// ahead asks for what a plan will need while checksums are looked for: sizes, changes of files
-// that nobody vouches for, and templates. It keeps the answers.
+// ahead requests what a plan will need while checksums are still being looked up: sizes, changes of
+// files without a publisher's checksum, and templates. It keeps the answers.
 type ahead struct {
 	*Session
 	// downloading says that it asks for changes and templates, too, not only for sizes.
@@ -50,7 +50,7 @@ func (a *ahead) stop() {
 	a.requests.Wait()
 }
 
-// collected is told of the files of a plan in the making.
+// collected is called with the files of a plan that is not complete yet.
 func (a *ahead) collected(files []fetch.Request) {
 	a.start(files)
 	for _, r := range files {

@@ -129,7 +129,7 @@ func (d *downloads) probe(ctx context.Context) error {
 			if present {
 				result.Artifacts[i].Status = StatusReused
 			} else if d := &plan.Downloads[i]; err == nil && len(d.Checksums) == 0 && d.SHA256 == nil && d.Size <= 0 && size > 0 {
-				// Nobody gives a checksum, and a body that ends early may look whole.
+				// Without a checksum, a body that ends early could look complete.
 				d.Size, d.Source = size, "the server's answer to an earlier request"
 			}
 			return nil
@@ -172,7 +172,7 @@ func (d *downloads) size(ctx context.Context, r fetch.Request) (size int64, pres
 	return size, false, err
 }
 
-// knownSize is [downloads.size] as far as nobody needs to be asked.
+// knownSize is [downloads.size] without a request to a server.
 func (s *Session) knownSize(r fetch.Request) (size int64, present, known bool) {
 	for _, c := range r.Checksums {
 		if sum, err := lock.ParseSHA256(c.Hex); err == nil {

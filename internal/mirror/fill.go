@@ -12,8 +12,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// fill downloads every artifact, and has the outputs make what they need of each as soon as it is
-// there and they are open. If the run goes on after failures, nothing is made before all are there.
+// fill downloads every artifact. As soon as an artifact is in the store and the outputs are open,
+// the outputs make their files from it. If the run goes on after failures, nothing is made before
+// all are there.
 func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outputs, error)) (all *outputs, err error) {
 	order := d.order()
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -24,7 +25,7 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 		}
 		return err
 	})
-	// add waits for the outputs: until they are open, nobody else may look at the lock.
+	// add waits for the outputs: until they are open, no other goroutine may read the lock.
 	add := func(ctx context.Context, t turn) error {
 		select {
 		case <-opened:
@@ -78,7 +79,8 @@ type turn struct {
 }
 
 // order returns the downloads in their order. First come those that were begun, then directories,
-// because they take the most requests. Of the rest, the largest come first, so the last are short.
+// because they take the most requests. The largest of the rest come first, so that the last ones
+// are short.
 func (d *downloads) order() []turn {
 	var order []turn
 	for i, r := range d.plan.Downloads {

@@ -93,7 +93,7 @@ type ListedTemplates struct {
 	File ListedFile `json:"file"`
 }
 
-// ListedFile is an upstream file, and what vouches for it: see [lock.Artifact].
+// ListedFile is an upstream file, with the source of its checksum: see [lock.Artifact].
 type ListedFile struct {
 	// URL is what is requested.
 	URL string `json:"url"`
@@ -141,13 +141,13 @@ type ListedTotals struct {
 	Bytes int64 `json:"bytes"`
 	// UnknownSizes counts the files whose size is not known, which is not in Bytes.
 	UnknownSizes int `json:"unknownSizes"`
-	// VerifiedBy counts the files by who vouches for them.
+	// VerifiedBy counts the files by the source of their checksum.
 	VerifiedBy map[lock.ChecksumSource]int `json:"verifiedBy"`
 	// AllBytes is Bytes with images and the chart.
 	AllBytes int64 `json:"allBytes"`
 }
 
-// List tells what a mirror holds, of which only documents are read.
+// List lists the content of a mirror. It reads only documents, no plugin files.
 func (s *Session) List(ctx context.Context, target string, of lock.Selection) (*Listing, error) {
 	in, err := s.open(ctx, target)
 	if err != nil {

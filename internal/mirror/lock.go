@@ -24,9 +24,9 @@ type LockOptions struct {
 	Replaces string
 }
 
-// Lock resolves a selection and pins it. Artifacts whose digest somebody gives and whose size the
-// server tells are not downloaded; the others are, into the store, where a later pull finds them.
-// Configured is what the values come to, or nil if there are none.
+// Lock resolves a selection and pins it. It downloads only artifacts without a known digest and
+// size. They go to the store, where a later pull finds them. Configured is what the values come to,
+// or nil if there are none.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
 	o.Selection.Pin = true
 	ahead := s.lookAhead(ctx, true)
@@ -128,7 +128,8 @@ func (d *downloads) pin(ctx context.Context) error {
 	return group.Wait()
 }
 
-// completePinned completes the lock with what is known of artifacts before they are downloaded.
+// completePinned adds to the lock the artifacts that have a known digest and size before a
+// download.
 func (d *downloads) completePinned() {
 	for i, known := range d.result.Artifacts {
 		if known.pinned() {

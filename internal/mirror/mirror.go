@@ -1,4 +1,5 @@
-// Package mirror carries out what the commands ask for, and tells what happens in events.
+// Package mirror carries out the commands: pull, lock, unpack, push, verify and the others. It
+// reports progress as events.
 package mirror
 
 import (
@@ -63,7 +64,8 @@ const (
 	// EventWarning about something that may be wrong with it.
 	EventNote    EventKind = "note"
 	EventWarning EventKind = "warning"
-	// EventWriting is about an output that takes a while at the end, all of which is known now.
+	// EventWriting opens the writing of an output at the end of a run. The size of the output is
+	// known.
 	EventWriting EventKind = "writing"
 	// EventWritten is about one file of an output.
 	EventWritten EventKind = "written"
@@ -92,8 +94,8 @@ type Event struct {
 	Subject string
 	// From is what is asked in the place of the subject, with an EventStarted or EventReading.
 	From string
-	// Bytes is how many bytes moved with an EventProgress, were there already with an EventResumed,
-	// and make up the artifact with an EventFetched or EventReused.
+	// Bytes is a number of bytes: how many moved (EventProgress), how many existed before
+	// (EventResumed), or the size of the artifact (EventFetched, EventReused).
 	Bytes int64
 	// Total is the size in bytes, or -1 where it is not known.
 	Total int64

@@ -31,7 +31,7 @@ type OutdatedOptions struct {
 	Headers []resolve.Header
 }
 
-// Outdated is what upstream has that a mirror has not. It is printed as JSON for machines: what is
+// Outdated is what upstream has and a mirror lacks. It is printed as JSON for machines: what is
 // here stays as it is, see docs/reference/json-checks.md.
 type Outdated struct {
 	Identity
@@ -88,7 +88,7 @@ type NewerPlugin struct {
 	Elsewhere []agent.PluginKey `json:"elsewhere,omitempty"`
 }
 
-// UncomparedFile is a file whose content nobody can tell without a download.
+// UncomparedFile is a file that could only be compared by downloading it.
 type UncomparedFile struct {
 	URL     string   `json:"url"`
 	Plugins []string `json:"plugins"`

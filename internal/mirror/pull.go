@@ -26,7 +26,7 @@ type PullOptions struct {
 // be. Beside an [Incomplete], too, there is a result. In this order:
 //
 //  1. What can be known to be wrong with the options is refused.
-//  2. The selection becomes a plan: a lock, but for what nobody says of the artifacts.
+//  2. The selection becomes a plan: a lock without the digests and sizes that are not known yet.
 //     Meanwhile, templates are downloaded, because they decide which files a directory has;
 //     and sizes are asked for (ahead.go). The first artifacts are asked for, too, but their
 //     content is not read before step 5 (headstart.go).
@@ -132,7 +132,7 @@ func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) erro
 	return nil
 }
 
-// checkResult checks a lock of which everything is known now.
+// checkResult checks a lock that is complete now.
 func checkResult(l *lock.Lock) error {
 	if err := l.Check(); err != nil {
 		return fault.New(fault.Integrity, "the lock contradicts itself: %w", err).

@@ -143,8 +143,8 @@ func tempNeed(needed int64) Need {
 	return Need{Use: UseTemporary, Path: filepath.Clean(os.TempDir()), Needed: needed, AtLeast: true}
 }
 
-// expectedLock is what is known of a plan's lock before anything is downloaded: its sizes,
-// or 0. A digest that is not known is one that nothing has.
+// expectedLock returns a plan's lock as far as it is known before a download, with sizes of 0 where
+// they are unknown. A digest that is not known is one that nothing has.
 func (d *downloads) expectedLock() *lock.Lock {
 	l := *d.plan.Lock
 	l.Artifacts = slices.Clone(l.Artifacts)

@@ -133,7 +133,7 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outpu
 	return transferred.Load(), err
 }
 
-// memberBlobs lists what images, but for their manifests, and the chart consist of.
+// memberBlobs lists the blobs of images and of the chart, without the images' manifests.
 func memberBlobs(l *lock.Lock) (blobs []lock.Blob) {
 	for _, b := range l.ImageBlobs() {
 		blobs = append(blobs, b.Blob)

@@ -8,8 +8,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
-// Values returns the Helm values, or the Kubernetes objects, with which an agent
-// starts from a mirror, of which only documents are read.
+// Values returns the Helm values, or the Kubernetes objects, with which an agent starts from a
+// mirror. It reads only documents, no plugin files.
 func (s *Session) Values(ctx context.Context, target string, o values.Options) (*deploy.Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err

@@ -1,9 +1,8 @@
 // Package atomicdir writes files into a directory that others read meanwhile: each
 // under a temporary name, renamed when it is whole, by one run at a time.
 //
-// What a run needs for itself lies in [MetaDir], which is locked while the run
-// lasts, and removed with its end unless the owner of the directory keeps
-// something there.
+// A run keeps its own files in [MetaDir], which is locked during the run. At the end of the run,
+// MetaDir is removed, unless the owner of the directory keeps files there.
 package atomicdir
 
 import (
@@ -38,9 +37,8 @@ const (
 type Tree struct {
 	// Path is where the directory is, for messages.
 	Path string
-	// Root confines every access, so that no link in the directory leads a
-	// file elsewhere. Whatever becomes of the path meanwhile, it stays the
-	// directory that was opened.
+	// Root confines every access, so that no link in the directory leads a file elsewhere. It stays
+	// the directory that was opened, even if the path is renamed or replaced meanwhile.
 	Root *os.Root
 
 	// Begin, if not nil, is called before a file is staged. If it fails, none is.
@@ -58,7 +56,8 @@ type Tree struct {
 	staged          atomic.Int64
 	// mended says that a mode was wrong, and is not any more.
 	mended atomic.Bool
-	// displaced is told of what is moved aside. If it is nil, that is refused.
+	// displaced is called for each file or directory that is moved aside. If it is nil, that is
+	// refused.
 	displaced func(path, to string)
 	// clearing is held by who looks at what is in the way of a directory, so that
 	// nobody moves away what another one has made there since.
@@ -97,8 +96,8 @@ func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 	})
 }
 
-// OpenSub is [Open] for a directory in a tree that is open to write. What is there
-// and is no directory is displaced, or refused.
+// OpenSub is [Open] for a directory in a tree that is open to write. If something other than a
+// directory is there, it is displaced or refused.
 func (t *Tree) OpenSub(ctx context.Context, name string) (*Tree, error) {
 	sub := &Tree{Path: t.At(name), options: t.options, parent: t, name: name}
 	return sub, sub.claim(ctx, func() (*os.Root, error) {
@@ -174,7 +173,7 @@ func explainOpening(ctx context.Context, dir string, err error) error {
 		WithHint("name a directory that you can write to%s", runningAs())
 }
 
-// runningAs says which user this is, whom nobody chose by hand in a container.
+// runningAs names the user of this process, which a person in a container may not know.
 func runningAs() string {
 	if os.Getuid() < 0 {
 		return "" // Windows
@@ -223,8 +222,8 @@ func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 	if err != nil || held == nil {
 		return nil, err
 	}
-	// What was locked may be a directory that its last owner has removed. Where a file is
-	// locked in its stead, that cannot be removed under its owner.
+	// What was locked may be a directory that its last owner has removed. On systems that lock a
+	// file instead, the locked file cannot be removed.
 	locked, err := held.Stat()
 	there, err2 := look()
 	if err != nil || err2 != nil || locked.IsDir() && !os.SameFile(locked, there) {
@@ -317,8 +316,8 @@ func NeededOfDir(dir string) fs.FileMode {
 	return agent.DirectoryMode
 }
 
-// Mend mends the mode of a file or a directory that is there, of which readers need what
-// a mode would let them. Of a directory, this run may need more than they do.
+// Mend adds missing permissions to an existing file or directory. Readers need the permissions in
+// need. Of a directory, this run may need more than they do.
 func (t *Tree) Mend(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
 	changed, err := disk.Repair(t.Root, p, fi, mode, need, t.options.Reader)
 	access := disk.AccessOf(fi)
@@ -331,8 +330,8 @@ func (t *Tree) Mend(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
 // Mended reports whether the mode of a file or a directory was wrong, and was mended.
 func (t *Tree) Mended() bool { return t.mended.Load() }
 
-// Check refuses anything but a directory, or a regular file, where one of ours is or will
-// be, unless it may be displaced.
+// Check refuses a path that has anything but a directory (or a regular file), unless it may be
+// displaced.
 func (t *Tree) Check(p string, dir bool) error {
 	fi, err := t.Root.Lstat(p)
 	switch {
@@ -400,8 +399,8 @@ func (t *Tree) SyncDirs(files []string) error {
 	return nil
 }
 
-// Settle waits until no other run writes a directory, in which it changes
-// nothing. Where directories cannot be locked, it does not wait.
+// Settle waits until no other run writes a directory, in which it changes nothing. On systems that
+// cannot lock a directory, it does not wait.
 func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 	root, err := disk.OpenRoot(dir)
 	if err != nil {

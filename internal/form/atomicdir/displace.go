@@ -11,14 +11,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// displacedDir is where what was in the way is now, in a directory of its own
-// for each time. Nothing here ever looks into it.
+// displacedDir has the files that were moved aside, in a new directory for each time. Nothing here
+// ever looks into it.
 const displacedDir = MetaDir + "/displaced"
 
-// MayDisplace has what is in the way of the tree's files moved aside from now
-// on, where it is refused otherwise. It is for a tree that a run wrote before:
-// there, what is in the way took the place of something of ours. Tell, if not
-// nil, is called with where it was and where it is.
+// MayDisplace has what is in the way of the tree's files moved aside from now on, where it is
+// refused otherwise. It is for a tree that a run wrote before: there, such a file took the place of
+// one that botkube-mirror wrote. Tell, if not nil, is called with where it was and where it is.
 func (t *Tree) MayDisplace(tell func(path, to string)) {
 	if tell == nil {
 		tell = func(string, string) {}
@@ -26,13 +25,14 @@ func (t *Tree) MayDisplace(tell func(path, to string)) {
 	t.displaced = tell
 }
 
-// InTheWay refuses to take away what somebody else put in the place of a file.
+// InTheWay is the error of a path that has a file or directory which botkube-mirror did not write.
 func (t *Tree) InTheWay(p, what string) error {
 	return fault.New(fault.Usage, "%s %s", t.At(p), what).
 		WithHint("botkube-mirror did not write it: move it away, and run the same command again")
 }
 
-// displace moves aside what is at a path, and is not ours. It follows no link.
+// displace moves aside the file or directory at a path, which botkube-mirror did not write. It
+// follows no link.
 func (t *Tree) displace(p, what string) error {
 	if t.displaced == nil || p == MetaDir || p == displacedDir {
 		return t.InTheWay(p, what)
@@ -65,8 +65,8 @@ func (t *Tree) displacedTo() (string, error) {
 	}
 }
 
-// MakeWay displaces what a file cannot be renamed to without somebody's loss: a
-// directory with something in it, or a link to a directory.
+// MakeWay displaces what a rename cannot replace without loss: a directory that is not empty, or a
+// link to a directory.
 func (t *Tree) MakeWay(p string) error {
 	fi, err := t.Root.Lstat(p)
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// Remove removes a file of ours, or what took its place as [Staged.Publish]
-// would. If there is none, it does nothing.
+// Remove removes a file that botkube-mirror wrote. If something else took its place, it does what
+// [Staged.Publish] does. If there is none, it does nothing.
 func (t *Tree) Remove(p string) error {
 	if err := t.MakeWay(p); err != nil {
 		return err

@@ -19,12 +19,12 @@ type Staged struct {
 	tree *Tree
 	path string
 	file *os.File
-	// size is what was written, of which the disk was told to write some.
+	// size is how many bytes were written, and begun how many of them the kernel was told to flush.
 	size, told int64
 	published  bool
 }
 
-// writtenAtOnce is after how many bytes the disk is told to begin.
+// writtenAtOnce is the number of bytes after which the kernel is told to start flushing.
 const writtenAtOnce = 8 << 20
 
 // Stage creates a file under a temporary name. It may be called concurrently.

@@ -1,6 +1,5 @@
-// Package atomicfile writes a file whole or not at all: under a temporary name beside
-// it until it is on disk, by one run at a time. What a killed run leaves, the next
-// one removes.
+// Package atomicfile writes a file whole or not at all: under a temporary name beside it until it
+// is on disk, by one run at a time. The next run removes the temporary files of a killed run.
 package atomicfile
 
 import (
@@ -76,7 +75,7 @@ func resolve(name string) (string, error) {
 	return filepath.Clean(name), nil
 }
 
-// Names of what lies beside a file to write it begin with what hidden returns.
+// Temporary files beside a file have names that start with the result of hidden.
 const (
 	lockSuffix = ".lock"
 	tempSuffix = ".tmp-"
@@ -164,7 +163,7 @@ func (f *File) try() (*filelock.Lock, error) {
 	return filelock.TryFile(f.root, f.beside(lockSuffix))
 }
 
-// sweep removes the files of killed runs: who has the lock is the only one alive.
+// sweep removes the files of killed runs: only the run with the lock is alive.
 func (f *File) sweep() error {
 	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {

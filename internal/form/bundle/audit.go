@@ -15,9 +15,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// Audit checks every blob, as many at a time as parallel says and the largest
-// first, and reports what is wrong. Hashed, if not nil, is told of the bytes of
-// each, from several goroutines.
+// Audit checks every blob, as many at a time as parallel says and the largest first, and reports
+// what is wrong. If hashed is not nil, it is called with the number of bytes of each blob, from
+// several goroutines.
 func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *audit.Report, hashed func(n int64)) error {
 	for _, d := range append([]Document{c.Index}, c.Manifests...) {
 		if c.alone && d.Member == "" {

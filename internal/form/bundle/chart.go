@@ -179,8 +179,8 @@ func sanitizeText(s string) string {
 	}, s)
 }
 
-// ociAnnotations are those that Helm makes (pkg/registry/util.go,
-// generateOCIAnnotations), but for the date of the push.
+// ociAnnotations returns the annotations that Helm makes (pkg/registry/util.go,
+// generateOCIAnnotations), except for the date of the push.
 func (m *chartMetadata) ociAnnotations() map[string]string {
 	annotations := map[string]string{}
 	add := func(key, value string) {

@@ -17,11 +17,10 @@ import (
 // errOwnImage is an [ErrNotBundle], too.
 var errOwnImage = fmt.Errorf("%w: it is an image for mounting, which botkube-mirror made from a bundle", ErrNotBundle)
 
-// ErrPart is an [ErrNotBundle] of which more than one platform, or another member,
-// was left behind.
+// ErrPart is an [ErrNotBundle]: a copy of a bundle that lacks a platform or another member.
 var ErrPart = fmt.Errorf("%w: it is only a part of a bundle", ErrNotBundle)
 
-// wholeHint is for who has copied a part of a bundle only.
+// wholeHint is the hint for a bundle that was copied in part.
 const wholeHint = "copy the whole bundle: skopeo copy --all --preserve-digests SOURCE TARGET\nif you use oras cp, crane copy or regctl image copy: leave out --platform"
 
 // ownPrefix begins the annotations and labels of images that this program

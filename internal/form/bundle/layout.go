@@ -191,10 +191,9 @@ func unknownBlob(root *os.Root, bundle bool) (string, error) {
 	return "", nil
 }
 
-// WriteLayout writes the bundle as a directory: blobs first, and last index.json,
-// which makes them a bundle. Blobs that are there and right are kept. A directory
-// that is neither empty nor a bundle is refused. Blobs that this one does not name
-// are removed in the end.
+// WriteLayout writes the bundle as a directory: blobs first, and last index.json, which makes them
+// a bundle. Blobs that already exist with the right content are kept. A directory that is neither
+// empty nor a bundle is refused. Blobs that this one does not name are removed in the end.
 func WriteLayout(ctx context.Context, dir string, c *Contents, o form.WriteOptions) (changed bool, err error) {
 	if err := CheckLayout(ctx, dir); err != nil {
 		return false, err
@@ -242,8 +241,8 @@ func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o form.Wr
 	return w.changed.Load() || t.Mended(), nil
 }
 
-// layoutPlan returns blobs as entries of a layout directory. One of 0 bytes is one of
-// which the size is not known yet.
+// layoutPlan returns blobs as entries of a layout directory. A blob of 0 bytes has a size that is
+// not known yet.
 func layoutPlan(blobs []lock.Blob) []entry.Entry {
 	var plan []entry.Entry
 	for _, b := range blobs {

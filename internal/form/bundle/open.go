@@ -31,7 +31,7 @@ type Bundle struct {
 // layout without one is an [ErrNotBundle]. It has a hint, unless it may be an image
 // that this program wrote: of those, the caller knows more.
 //
-// The bundle closes the layout. With an error, it stays the caller's.
+// The bundle closes the layout. If there is an error, the caller still has to close it.
 func Open(ctx context.Context, l *oci.Layout, name string) (*Bundle, error) {
 	b, err := OpenIncomplete(ctx, l, name)
 	if err != nil {

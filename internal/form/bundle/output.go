@@ -48,8 +48,9 @@ func openLayout(_ context.Context, path string, _ *lock.Lock, from form.Content,
 	return &output{path: path, blobs: from.Blobs, options: o, write: WriteLayout}, nil
 }
 
-// Add verifies what will be streamed, of which nothing can be taken back, while a
-// damaged blob can still be fetched again. Others are verified while they are written.
+// Add verifies the blobs of a stream before they are written: nothing of a stream can be taken
+// back, and a damaged blob can still be downloaded again. Others are verified while they are
+// written.
 func (out *output) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 	switch {
 	case out.path == form.StandardStream:
@@ -185,8 +186,8 @@ func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
 	return fmt.Sprintf("next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", path, path)
 }
 
-// needArchive is the size of a bundle in a file, unless that is there already: a new
-// one is written beside the old one.
+// needArchive returns the size in bytes of a bundle in a file, or 0 if the file already has the
+// same bundle. A new file is written beside the old one.
 func needArchive(ctx context.Context, path string, l *lock.Lock, from form.Content) (bytes int64, atLeast bool) {
 	if isBundleOf(ctx, path, l) {
 		return 0, false

@@ -83,9 +83,9 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 	return c, c.list()
 }
 
-// readAlone reads a bundle that was copied without its index, as tools do that pick
-// a platform: skopeo copy without --all, oras cp --platform. Where the lock is for
-// that platform only, nothing is missing: the index follows from the lock.
+// readAlone reads a bundle that was copied without its index, as tools do that pick a platform:
+// skopeo copy without --all, oras cp --platform. If the lock is for that platform only, nothing is
+// missing: the index follows from the lock.
 func (r *reading) readAlone(manifest []byte) error {
 	if err := r.readLock(manifest); err != nil {
 		return err

@@ -145,7 +145,8 @@ func openVersion(ctx context.Context, path, document string) (*form.Version, err
 	return v, nil
 }
 
-// version returns what is served of a bundle. Closing the version closes the bundle.
+// version returns the version that a bundle contributes to a server. Closing the version closes the
+// bundle.
 func version(b *Bundle, path string) (*form.Version, error) {
 	l := b.contents.Lock.PluginsOnly()
 	tag, err := l.Tag()

@@ -60,7 +60,7 @@ func nameAll(files []titled) {
 // twelve digits of another's digest, but cannot make one that holds its own.
 var suffixDigits = []int{0, 12, 64}
 
-// clashes returns the files whose titles cannot lie in one directory.
+// clashes returns the files that cannot have their titles in one directory.
 func clashes(files []titled) []int {
 	owners := map[string][]int{}
 	for i, f := range files {
@@ -102,9 +102,8 @@ func splitExtension(title string) (stem, ext string) {
 	return strings.TrimSuffix(title, ext), ext
 }
 
-// baseTitle makes a path of a URL's host and path. It says nothing of this
-// machine's directories, of users and of parameters; query reports whether the
-// URL has any of the latter.
+// baseTitle makes a path of a URL's host and path. It contains no directory of this machine, no
+// user and no parameters; query reports whether the URL has parameters.
 func baseTitle(raw string) (title string, query bool) {
 	_, raw = agent.SplitGetter(raw)
 	u, err := url.Parse(raw)

@@ -19,8 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// verify reads every blob of a bundle, and says what agents would do with what is
-// made of it.
+// verify reads every blob of a bundle, and predicts what agents would do with the bundle.
 func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	if p.Repository != nil {
 		return verifyRepository(ctx, p, a)

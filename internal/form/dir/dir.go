@@ -34,7 +34,7 @@ const (
 	sumsPath       = pluginsdir.SumsPath
 	supersededPath = metaDir + "/superseded"
 
-	// maxMeta bounds, in bytes, a file of ours that is read back.
+	// maxMeta is the maximum size, in bytes, of a document that is read back.
 	maxMeta = lock.MaxSize
 )
 

@@ -20,7 +20,7 @@ import (
 // prune removes from a directory what was written for an earlier lock and is
 // not named by the one that is there. Files that pull did not write stay.
 func prune(ctx context.Context, p *form.Place, dry bool) (entry.Pruned, error) {
-	// Before a directory is locked, and for that changed, it must be one of ours.
+	// Locking changes a directory, so first check that botkube-mirror wrote it.
 	if _, err := readDocuments(p.Path); err != nil {
 		return entry.Pruned{}, err
 	}

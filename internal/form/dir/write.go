@@ -26,7 +26,7 @@ type writer struct {
 	source    pluginsdir.Source
 	top       *directory
 	platforms map[agent.Platform]*directory
-	// files are what is made of each artifact, by URL.
+	// files are the files that are made from each artifact, by URL.
 	files map[string][]pluginsdir.Placement
 }
 
@@ -110,7 +110,7 @@ func (w *writer) Add(ctx context.Context, a lock.Artifact) (changed bool, err er
 	return changed, nil
 }
 
-// write brings in one file. One that is there already, byte for byte, is left alone.
+// write brings in one file. A file that already has the right bytes is left alone.
 func (w *writer) write(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
 	d := w.platforms[p]
 	made, written, err := entry.Write(ctx, d.Tree, fileEntry(p, f, w.source))

@@ -51,7 +51,8 @@ func (a *Audit) File(e Entry) audit.File {
 	return f
 }
 
-// Entry reports what was found of an entry. Damage, if any, is that of its content.
+// Entry reports whether the file of an entry is intact. If damage is not empty, it says what is
+// wrong with the content.
 func (a *Audit) Entry(e Entry, damage string) {
 	found, there := a.Found[e.Path]
 	f := a.File(e)
@@ -84,8 +85,7 @@ func (a *Audit) WrongMode(e Entry, found Found) string {
 	return found.Wrong(a.Reader, e.Needed)
 }
 
-// Modes reports what is wrong with the modes of those files of a plan that are there,
-// and of the directories that they lie in. Nothing is read.
+// Modes reports wrong modes of a plan's existing files, and of their directories. Nothing is read.
 func (a *Audit) Modes(t *atomicdir.Tree, plan []Entry) {
 	a.Found = map[string]Found{}
 	for _, e := range plan {
@@ -115,8 +115,8 @@ func name(b audit.Basis) string {
 	return "the " + string(b)
 }
 
-// Dirs reports what is wrong with the modes of the directories that the files of a
-// plan lie in. That of the tree itself is of whoever made it.
+// Dirs reports wrong modes of the directories that contain the files of a plan. It does not look at
+// the mode of the tree itself, which its owner chose.
 func (a *Audit) Dirs(t *atomicdir.Tree, plan []Entry) {
 	dirs := map[string]disk.Access{}
 	var modes []fs.FileMode

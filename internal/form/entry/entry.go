@@ -24,7 +24,7 @@ type Entry struct {
 	// Size is that of the file in bytes; with Guess, about.
 	Size  int64
 	Guess bool
-	// Most bounds, in bytes, what is read of the file.
+	// Most is the maximum number of bytes that are read from the file.
 	Most int64
 	// Make writes the file. What the sink received counts only if the error is nil.
 	Make func(ctx context.Context, to blob.Sink) error

@@ -33,8 +33,8 @@ type Found struct {
 	Data []byte
 }
 
-// Find reads the files of a plan, the largest first and as many at a time as there are
-// processors. What it returns lacks those that are absent. Hashed, if not nil, is told
+// Find reads the files of a plan, the largest first and as many at a time as there are processors.
+// What it returns lacks those that are absent. If hashed is not nil, it is called with the number
 // of bytes that were read, from several goroutines.
 func Find(ctx context.Context, t *atomicdir.Tree, plan []Entry, hashed func(int64)) (map[string]Found, error) {
 	found := map[string]Found{}

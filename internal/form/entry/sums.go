@@ -74,8 +74,8 @@ func (s Sums) Documents(t *atomicdir.Tree, dir string, names []string) (map[stri
 	return documents, nil
 }
 
-// Check reports why data, of which these are the digests, is not as it was written: it
-// must list exactly the files at some paths.
+// Check returns an error if data, from which the digests were read, was changed after it was
+// written. It must list exactly the files at the given paths.
 func (s Sums) Check(data []byte, paths []string) error {
 	written := s.Marshal()
 	if slices.Equal(slices.Sorted(maps.Keys(s)), slices.Sorted(slices.Values(paths))) {

@@ -11,8 +11,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 )
 
-// Write brings an entry into a tree: a file that is there already, byte for byte, is
-// left alone but for its mode. It returns what the file is, and whether it was written.
+// Write writes the file of an entry to a tree. If the file already has the right bytes, only its
+// mode is corrected. It returns what the file is, and whether it was written.
 func Write(ctx context.Context, t *atomicdir.Tree, e Entry) (made lock.Blob, written bool, err error) {
 	there, same, err := holds(ctx, t, e)
 	if err != nil || same {

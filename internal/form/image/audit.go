@@ -27,7 +27,7 @@ const (
 	maxLayer = 16 << 30
 	// maxFiles bounds the entries of all layers of an image.
 	maxFiles = 200_000
-	// maxContent bounds what is said of a layer: its image says it.
+	// maxContent is the maximum length of a layer's description, which comes from the image.
 	maxContent = 300
 )
 
@@ -170,8 +170,8 @@ func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
 	return nil
 }
 
-// contents audits what a manifest names. Of damage that leaves nothing more to be
-// found out, it returns the error.
+// contents audits what a manifest names. If the damage makes it impossible to go on, it returns the
+// error.
 func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest []byte) error {
 	is, err := a.describe(ctx, said, manifest, a.from)
 	if err != nil {

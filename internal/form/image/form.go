@@ -23,7 +23,7 @@ var Form = &form.Form{
 		Check: func(_ context.Context, path string, o form.WriteOptions) error {
 			return cmp.Or(CheckMount(o.Mount), oci.CheckFile(path))
 		},
-		// The new one lies beside the old one while they are compared.
+		// The new file is beside the old one while the two are compared.
 		Need: func(_ context.Context, _ string, l *lock.Lock, _ form.Content) (int64, bool) {
 			return sum(layerSizes(l)), true
 		},

@@ -83,7 +83,7 @@ func Build(ctx context.Context, l *lock.Lock, src pluginsdir.Source, o form.Writ
 	return b.written, b.putIndex(ctx)
 }
 
-// imageName has a host that nobody can pull from.
+// imageName has a host that no image can be pulled from.
 const imageName = "localhost/botkube-plugins"
 
 // archive is a [Sink] that writes an OCI archive, the tar file of a layout.

@@ -25,8 +25,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// readBudget is what is kept in memory of the layers of an image, which must be no more
-// than one of ours can need.
+// readBudget counts what is kept in memory while the layers of an image are read. An image that
+// exceeds it cannot be from botkube-mirror.
 type readBudget struct{ entries, bytes atomic.Int64 }
 
 type layerReader struct {

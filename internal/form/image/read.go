@@ -47,9 +47,9 @@ type Image struct {
 	images []oci.DockerImage
 }
 
-// inLayout chooses an image in a layout, and reads it. Of several images it takes the one
-// that has a name there, a tag or sha256:DIGEST; without one, it must hold one image of
-// plugins only. A layout without one is an [ErrNotImage].
+// inLayout chooses an image in a layout, and reads it. If name is not empty, it is a tag or
+// sha256:DIGEST, and chooses one of several images. If name is empty, the layout must have exactly
+// one image of plugins. A layout without one is an [ErrNotImage].
 func inLayout(ctx context.Context, l *oci.Layout, name string, read func(top []byte) (*Image, error)) (*Image, error) {
 	top, err := l.Choose(ctx, name, oci.Kind{Name: "image of plugins", Other: ErrNotImage, Is: func(_ oci.Named, data []byte) error {
 		return isImage(ctx, data, l)
@@ -217,8 +217,7 @@ func (r *reading) add(ctx context.Context, is *described, from oci.Reader) error
 	return nil
 }
 
-// described is an image for one platform, of which manifest and configuration
-// were read.
+// described is an image for one platform, after its manifest and its configuration were read.
 type described struct {
 	platform agent.Platform
 	manifest v1.Manifest

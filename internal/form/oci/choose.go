@@ -22,8 +22,8 @@ type Chosen struct {
 	Others []Named
 }
 
-// Unread is the error of a document of which it cannot be told whether it is one
-// of those that are looked for.
+// Unread is the error of a document that cannot be read, so that it is not known whether it is the
+// document in question.
 type Unread struct {
 	Named
 	Err error
@@ -45,11 +45,10 @@ type Kind struct {
 	Other error
 }
 
-// Choose finds the one document of a kind in a layout: that with a name or a
-// digest, if one is given. Indexes are looked at, those within other ones too; what
-// an index of the kind names is a part of it. Manifests are looked at where no index
-// is of the kind. If there is none of the kind, the error is an [Unread] or what Is says
-// of one.
+// Choose finds the one document of a kind in a layout: that with a name or a digest, if one is
+// given. Indexes are looked at, those within other ones too; what an index of the kind names is a
+// part of it. Manifests are looked at where no index is of the kind. If the layout has no document
+// of the kind, the error is an [Unread], or the error that Is returned for a document.
 func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, error) {
 	all, err := l.Index()
 	if err != nil {

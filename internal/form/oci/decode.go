@@ -22,9 +22,8 @@ var documentKeys = []string{
 	"imageLayoutVersion",
 }
 
-// Decode reads a document of OCI's exactly: no key stands twice, none is
-// unknown, and none differs from a known one in its case, all of which
-// encoding/json would take or pass over.
+// Decode reads an OCI document strictly. It refuses duplicate keys, unknown keys, and keys with the
+// wrong case, which encoding/json would accept or ignore.
 func Decode(data []byte, to any) error {
 	if err := checkKeys(data); err != nil {
 		return err

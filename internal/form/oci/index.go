@@ -85,8 +85,8 @@ type Probe struct {
 	Manifests []Named
 }
 
-// ProbeOf probes a document. What is no index names nothing; of very many documents, the
-// first count.
+// ProbeOf probes a document. A document that is not an index has no manifests. If there are very
+// many manifests, only the first ones are returned.
 func ProbeOf(data []byte) (Probe, error) {
 	var d struct {
 		Probe

@@ -88,8 +88,8 @@ func Missing(d lock.SHA256) error {
 	return fault.New(fault.Incomplete, "%s is missing", BlobPath(d))
 }
 
-// Report reports a blob, of which f says what it is, and what is wrong with it. An error
-// that is no damage is returned.
+// Report adds a blob to a report. f describes the blob, and err is what is wrong with it, or nil.
+// If err is not damage, Report returns it.
 func Report(r *audit.Report, b lock.Blob, f audit.File, err error) error {
 	f.Path, f.Basis = BlobPath(b.SHA256), cmp.Or(f.Basis, audit.ByManifest)
 	if err == nil {

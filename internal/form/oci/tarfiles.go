@@ -66,7 +66,7 @@ func (t *tarFiles) has(name string) bool {
 // isLayout reports whether there is anything of a layout.
 func (t *tarFiles) isLayout() bool { return t.blobs || t.has(IndexName) || t.has(FileName) }
 
-// Section returns a part of something that somebody else closes.
+// Section returns a part of r. The caller closes r.
 func Section(r io.ReaderAt, at, size int64) blob.File {
 	content := section{io.NewSectionReader(r, at, size)}
 	if f, ok := r.(*os.File); ok {
@@ -142,8 +142,8 @@ func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
 	return s.out, s.otherTar()
 }
 
-// inDirectory returns the one layout that lies in a directory, as archivers pack it
-// that are given the directory by its name.
+// inDirectory returns the only layout that is in a directory of the tar file, as in tar -cf FILE
+// DIRECTORY.
 func (s *scanner) inDirectory() *tarFiles {
 	if s.out.isLayout() || s.docker {
 		return nil
@@ -411,8 +411,7 @@ func checkSum(block []byte) error {
 	return nil
 }
 
-// cleanName refuses names that lead out of the directory where somebody would
-// unpack the file.
+// cleanName refuses names that lead out of the directory to which the tar file would be unpacked.
 func cleanName(name string) (string, error) {
 	switch {
 	case name == "":

@@ -32,9 +32,9 @@ const (
 	writtenAtOnce = 16 << 20
 )
 
-// Archive lays out the tar file of a layout: entries in the order in which they are
-// added, the content of blobs by where it is read. It does without archive/tar's
-// writer of contents, which hides from the kernel that one file is copied to another.
+// Archive lays out the tar file of a layout: entries in the order in which they are added, the
+// content of blobs by where it is read. It does not use archive/tar to write contents: that would
+// prevent the kernel from copying from file to file.
 type Archive struct {
 	modTime time.Time
 	parts   []part

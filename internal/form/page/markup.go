@@ -44,7 +44,7 @@ func el(name string, parts ...any) markup {
 	return markup(start + content.String() + "</" + name + ">")
 }
 
-// block is [el] on a line of its own.
+// block is [el] followed by a line break.
 func block(name string, parts ...any) markup { return el(name, parts...) + "\n" }
 
 // escape makes text fit for any place in HTML. Invisible characters are replaced.

@@ -17,7 +17,7 @@ import (
 // Name is that of the page's file in a site: what web servers answer a directory with.
 const Name = "index.html"
 
-// Page is what a page shows: a version, and the versions beside it.
+// Page is the content of a page: a version of a mirror, and a list of the other versions.
 type Page struct {
 	// All are the versions that are there, the newest first. None are listed if there is only one.
 	All []Listed
@@ -98,7 +98,7 @@ type Plugin struct {
 type File struct {
 	// For says which platforms it is for.
 	For []agent.Platform
-	// What is the plugin, a dependency or templates.
+	// What says what the file is: "plugin", the name of a dependency, or "templates".
 	What string
 	// Notes say what is special about it.
 	Notes []string

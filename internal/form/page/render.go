@@ -210,7 +210,7 @@ func (f File) title() markup {
 	return lines + el("br") + link(f.URL, f.Name) + el("br") + el("small", f.Upstream)
 }
 
-// voucher says who vouches for a file.
+// voucher shows the source of a file's checksum.
 func (f File) voucher() markup {
 	lines := el("span", class(warning(f.VerifiedBy)), f.VerifiedBy.What())
 	for _, u := range f.VerifiedWith {

@@ -15,8 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
-// IsDocument reports whether a path of a cache directory is that of an index or
-// of a file of ours, which are read as a whole.
+// IsDocument reports whether a path in a cache directory is that of an index, the lock or
+// SHA256SUMS, which are read as a whole.
 func IsDocument(p string) bool {
 	return strings.HasPrefix(p, MetaDir+"/") || path.Dir(p) == "." && path.Ext(p) == ".yaml"
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// IndexProblems compares a rewritten index, of which err says why the agent refuses it,
-// with the lock: it must name exactly the lock's plugins of the repository, each with
-// the builds given, and nothing else to download.
+// IndexProblems compares a rewritten index with the lock. The index must have exactly the lock's
+// plugins of the repository, each with the given builds, and nothing else to download. If the agent
+// refuses the index, err says why.
 func IndexProblems(ix *agent.Index, err error, l *lock.Lock, r lock.Repository, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) []string {
 	if err != nil {
 		return []string{"the agent refuses the index: " + strings.ReplaceAll(err.Error(), "\n", "; ")}

@@ -38,8 +38,8 @@ var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 type Source interface {
 	// Known returns what a file must be, if that can be told without making it.
 	Known(p agent.Platform, f lock.File) (lock.Blob, bool)
-	// Expected returns how many bytes a file will have unless somebody altered what is
-	// remembered: enough for forecasts, and never for a file to count as right.
+	// Expected returns the size of a file in bytes, as it was recorded earlier. The record may be
+	// wrong: use it only for forecasts, never to verify a file.
 	Expected(p agent.Platform, f lock.File) (size int64, known bool)
 	// Make writes a file. What the sink received counts only if the error is nil.
 	Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error
@@ -84,7 +84,7 @@ func CheckMount(mount string) error {
 	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
 		return fault.New(fault.Usage, "%q cannot be the agent's plugins.cacheDir: it must be an absolute path without . or .., for example /plugins", mount)
 	}
-	// PATH_MAX of Linux. Names that a person cannot read help nobody but a trickster.
+	// PATH_MAX of Linux. A name with control characters could only deceive its readers.
 	if len(mount) > 4095 || strings.ContainsFunc(mount, unicode.IsControl) {
 		return fault.New(fault.Usage, "%.100q cannot be the agent's plugins.cacheDir: it is too long or has control characters", mount)
 	}

@@ -21,9 +21,9 @@ type Unfit struct {
 	URL    string        `json:"url"`
 	Member string        `json:"member,omitempty"`
 	Is     agent.Program `json:"is"`
-	// Certain says that no agent can start with it. Of a dependency that is no
-	// program, its plugin may read it; a plugin that is text was meant to be one,
-	// if it is no archive of which the agent took the wrong file.
+	// Certain says that no agent can start with it. A dependency that is not a program is not
+	// certain: its plugin may read it. A plugin that is text may be a script, unless the agent took
+	// the wrong file from an archive.
 	Certain bool `json:"certain"`
 	// remedy says what to do if it is certain.
 	remedy string
@@ -37,8 +37,8 @@ func remedy(f lock.File) string {
 	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and report the problem to its publisher", f.Plugin.Repository, f.Plugin.Name)
 }
 
-// JudgeProgram reports what of a file keeps an agent from running it. Of what is
-// not known, it holds nothing against the file.
+// JudgeProgram reports what of a file keeps an agent from running it. If the kind of the file is
+// not known, the file counts as usable.
 func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
 	fitness := made.Program.RunsOn(p)
 	if f.Template != "" || fitness == agent.Fits {

@@ -17,11 +17,11 @@ import (
 // Upstream is a [Source]: upstream files as their publishers made them.
 type Upstream struct {
 	Blobs blob.Source
-	// Memory, if not nil, remembers what came out of archives.
+	// Memory records what was unpacked from archives; it may be nil.
 	Memory Memory
 }
 
-// Memory remembers what was made of a blob: see [store.Store.Derived].
+// Memory records what was made from a blob: see [store.Store.Derived].
 type Memory interface {
 	Derived(blob lock.SHA256, how string) (lock.Made, bool)
 	SetDerived(blob lock.SHA256, how string, made lock.Made) error

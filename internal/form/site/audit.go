@@ -167,7 +167,7 @@ func (a *auditor) version(s *state) error {
 	return nil
 }
 
-// sums judges SHA256SUMS by the lock, of which data is the document, and the indexes.
+// sums compares SHA256SUMS with the lock and the indexes. data is the lock as JSON.
 func (a *auditor) sums(s *state, data []byte) (sums entry.Sums) {
 	e := document(path.Join(s.tag, sumsName), "the digests of all files")
 	damage := ""

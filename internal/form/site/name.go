@@ -16,8 +16,8 @@ const filesDir = "files"
 // maxName bounds the name of a file, in bytes.
 const maxName = 150
 
-// FilePath returns where an artifact lies in a site. The name at its end is for
-// people, and for go-getter, which unpacks by it.
+// FilePath returns the path of an artifact in a site, relative to its root, with slashes. The name
+// at its end is for people, and for go-getter, which unpacks by it.
 func FilePath(a lock.Artifact) string {
 	name := fileName(a.URL)
 	if a.DirArchive == lock.DirArchiveYAML {

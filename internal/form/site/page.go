@@ -37,8 +37,8 @@ func VersionPage(p Paged) ([]byte, error) {
 	return (&page.Page{Version: v, Up: "../" + page.Name}).Render(), nil
 }
 
-// RootPage returns the page for people of a web root with versions. It shows the newest one of
-// which the base URL is known.
+// RootPage returns the page for people of a web root with versions. It shows the newest version
+// that has a known base URL.
 func RootPage(versions []Paged) ([]byte, error) {
 	p := new(page.Page)
 	for _, v := range newestFirst(versions) {

@@ -95,7 +95,7 @@ func readHead(t *atomicdir.Tree, p string) ([]byte, error) {
 }
 
 // isOthers reports whether a web root has another page than that of a mirror. A link may lead to
-// one. What is empty, or what nobody may read, is no page.
+// one. An empty or unreadable file is not a page.
 func isOthers(t *atomicdir.Tree) bool {
 	fi, err := t.Root.Lstat(page.Name)
 	switch {
@@ -143,7 +143,7 @@ func pagesOf(versions []*state, all bool) (plan []entry.Entry) {
 	return plan
 }
 
-// pageEntry is a page of which nothing is known. One is several times as large as its lock.
+// pageEntry is the entry of a page with unknown content. One is several times as large as its lock.
 func pageEntry(p, content string) entry.Entry {
 	return entry.Entry{Path: p, Mode: fileMode, Needed: fileMode, Most: 8 * maxDocument, Content: content}
 }

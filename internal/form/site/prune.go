@@ -20,18 +20,18 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// prune removes the upstream files that no version's lock names, such as those
-// of a version whose directory was removed, and indexes of repositories that
-// a version no longer has. The page for people then lists the versions that are left. It refuses to
-// while a version is unfinished. Files that pull did not write stay: a file is one of ours if its
-// content is what its directory says.
+// prune removes the upstream files that no version's lock names, such as those of a version whose
+// directory was removed, and indexes of repositories that a version no longer has. The page for
+// people then lists the versions that are left. It refuses to while a version is unfinished. Files
+// that botkube-mirror did not write stay: it wrote a file if the content has the digest in the name
+// of its directory.
 func prune(ctx context.Context, p *form.Place, dry bool) (entry.Pruned, error) {
 	root, tag := rootOf(p.Path)
 	if tag != "" {
 		return entry.Pruned{}, fault.New(fault.Usage, "%s is one version of a site, but only a whole site can be pruned", p).
 			WithHint("prune the site: botkube-mirror prune %s", root)
 	}
-	// Before a directory is locked, and for that changed, it must be one of ours.
+	// Locking changes a directory, so first check that it is a site.
 	if _, err := reading(root, finished); err != nil {
 		return entry.Pruned{}, err
 	}

@@ -92,7 +92,7 @@ func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Con
 	return w, nil
 }
 
-// checkRoot refuses the directory of another form, and what is in the way of ours.
+// checkRoot refuses a directory of another form, and files in the place of the site's own files.
 func (w *writer) checkRoot(plan *lock.Lock) error {
 	for form, sign := range map[string]string{"an agent's cache directory": pluginsdir.LockPath, "a bundle": "oci-layout"} {
 		if _, err := w.tree.Root.Lstat(sign); err == nil {
@@ -112,8 +112,8 @@ func (w *writer) checkRoot(plan *lock.Lock) error {
 	return w.checkVersion(tag, plan)
 }
 
-// Add brings one upstream file into the site. A file that is there already,
-// byte for byte, is left alone. It reports whether anything was written.
+// Add brings one upstream file into the site. A file that already has the right bytes is left
+// alone. It reports whether anything was written.
 func (w *writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 	e := fileEntry(a, w.blobs)
 	err := w.tree.Check(e.Path, false)
@@ -190,7 +190,8 @@ func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	return written || paged || w.tree.Mended(), err
 }
 
-// checkVersion refuses a directory with files of others that ours would replace.
+// checkVersion refuses a directory in which the site would replace files that botkube-mirror did
+// not write.
 func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 	if err := w.tree.Check(tag, true); err != nil {
 		return err

@@ -106,8 +106,8 @@ type state struct {
 	tag string
 	// sums are those of SHA256SUMS, or nil where that cannot be read.
 	sums entry.Sums
-	// isOurs says that the directory was written as a version: it has a SHA256SUMS that names
-	// a lock, damaged as it may be, or a lock and something else in the place of SHA256SUMS.
+	// isOurs says that botkube-mirror wrote the directory as a version: it has a SHA256SUMS that
+	// names a lock, damaged as it may be, or a lock and something else in the place of SHA256SUMS.
 	isOurs bool
 	// lock is nil where err says why it cannot be read.
 	lock *lock.Lock
@@ -177,7 +177,7 @@ func (s *state) indexes(t *atomicdir.Tree) (indexes, error) {
 type webRoot struct {
 	// versions are the directories that may be versions, by name.
 	versions []*state
-	// unread are directories of which that cannot be told, because they may not be read.
+	// unread are directories that may be versions, but that this user cannot read.
 	unread []string
 	// linked are links that may lead to versions elsewhere, which are not read.
 	linked []string
@@ -229,8 +229,8 @@ func leadsElsewhere(t *atomicdir.Tree, name string) bool {
 	return err == nil && fi.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// begun reports whether a run has written to a web root: a version, or a file
-// below files that is called as only ours are.
+// begun reports whether a run has written to a web root: it has a version, or a file below "files"
+// with a digest in its path.
 func begun(t *atomicdir.Tree) bool {
 	if InTree(t) {
 		return true
@@ -280,8 +280,8 @@ func InTree(t *atomicdir.Tree) bool {
 	return err == nil && slices.ContainsFunc(found.versions, func(s *state) bool { return s.isOurs })
 }
 
-// Plan returns the upstream files of a version as entries of a site. An artifact of
-// 0 bytes is one of which the size is not known yet.
+// Plan returns the upstream files of a version as entries of a site. An artifact of 0 bytes has a
+// size that is not known yet.
 func Plan(l *lock.Lock) []entry.Entry {
 	at := map[string]int{}
 	var plan []entry.Entry
@@ -332,7 +332,7 @@ func (s *state) plan() []entry.Entry {
 	return plan
 }
 
-// document is a small file of a version, of which nothing is known.
+// document is the entry of a small file of a version with unknown content.
 func document(p, content string) entry.Entry {
 	return entry.Entry{Path: p, Mode: fileMode, Needed: fileMode, Most: maxDocument, Content: content, Document: true}
 }
