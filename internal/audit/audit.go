@@ -1,5 +1,5 @@
-// Package audit is what a verification finds out about a mirror: what each file
-// should be and is, what is wrong, and what an agent would do with all of it.
+// Package audit holds the findings of a verification: the state of each file, the problems, and what
+// an agent would do with the mirror.
 package audit
 
 import (
@@ -15,23 +15,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// State is what was found of a file.
+// State is the result of checking a file.
 type State string
 
 // The states.
 const (
-	// Intact is a file that is there, byte for byte, and can be used.
+	// Intact is a file with the right bytes, kind and mode.
 	Intact State = "intact"
-	// Damaged is one with other bytes or of another kind or mode.
+	// Damaged is a file with other bytes, or of another kind or mode.
 	Damaged State = "damaged"
-	// Missing is one that should be there.
+	// Missing is a file that should exist.
 	Missing State = "missing"
-	// Unexpected is one that nothing names and that an agent might run.
+	// Unexpected is a file that no document names and that an agent might run.
 	Unexpected State = "unexpected"
 )
 
-// StateOf returns what an error of reading a file makes of it: [Damaged] or
-// [Missing]. Of any other error, ok is false: it says nothing of the file.
+// StateOf returns the state of a file that could not be read: [Damaged] or [Missing]. For other
+// errors, which say nothing about the file, ok is false.
 func StateOf(err error) (s State, ok bool) {
 	switch fault.KindOf(err) {
 	case fault.Integrity:
@@ -42,20 +42,20 @@ func StateOf(err error) (s State, ok bool) {
 	return "", false
 }
 
-// Basis says which document an expected digest stands in.
+// Basis is the document that an expected digest comes from.
 type Basis string
 
 // The bases.
 const (
-	// ByLock means that the lock pins these very bytes.
+	// ByLock means that the lock pins the bytes.
 	ByLock Basis = "lock"
-	// BySums means that the file was unpacked of one that the lock pins, or
-	// generated, and that its digest was noted then.
+	// BySums means that the file was generated, or unpacked from a file that the lock pins, and that
+	// SHA256SUMS has its digest since then.
 	BySums Basis = "SHA256SUMS"
-	// ByIndex means that the index of a directory, which was generated, has the
-	// digest: the second best where SHA256SUMS does not.
+	// ByIndex means that the generated index of a directory has the digest. It is used if SHA256SUMS
+	// has none.
 	ByIndex Basis = "index"
-	// ByManifest means that a document of OCI's names the file by its digest.
+	// ByManifest means that an OCI manifest or index names the file by its digest.
 	ByManifest Basis = "manifest"
 )
 
@@ -63,78 +63,77 @@ const (
 type File struct {
 	// Path is relative to the target, with slashes. In an image it is absolute.
 	Path string `json:"path"`
-	// Content says in words what the file is.
+	// Content describes the file in words.
 	Content string `json:"content"`
-	// Platforms are those that the file is for; none where it is for all.
+	// Platforms are empty for a file that is for all platforms.
 	Platforms []agent.Platform `json:"platforms,omitempty"`
 	State     State            `json:"state"`
-	// Size, in bytes, and SHA256 are as found; absent if the file is, or cannot be read.
+	// Size and SHA256 are those of the file as it is. SHA256 is nil if the file cannot be read.
 	Size   int64        `json:"size"`
 	SHA256 *lock.SHA256 `json:"sha256,omitempty"`
-	// Expected is what SHA256 should be, where it is not.
+	// Expected is the right digest, if the file has another one.
 	Expected *lock.SHA256 `json:"expectedSHA256,omitempty"`
-	// Basis says who expects it; empty where nobody does.
+	// Basis is empty for a file that is not expected.
 	Basis Basis `json:"basis,omitempty"`
-	// Sources are the upstream files that the file is a copy of, or was unpacked from.
+	// Sources are the upstream files that the file was copied or unpacked from.
 	Sources []lock.Artifact `json:"sources,omitempty"`
 }
 
-// Kind is what sort of problem there is.
+// Kind is the kind of a problem.
 type Kind string
 
-// The kinds of problems. All but KindMissing, KindUnfit and KindSetting are damage.
+// The kinds of problems. KindMissing, KindUnfit and KindSetting are not damage.
 const (
 	KindDamaged    Kind = "damaged"
 	KindMissing    Kind = "missing"
 	KindUnexpected Kind = "unexpected"
-	// KindIndex is an index that the agent refuses, or that leads out of the mirror.
+	// KindIndex is an index that the agent refuses, or that names URLs outside the mirror.
 	KindIndex Kind = "index"
 	// KindDiffers is a difference from the lock that the mirror is compared with.
 	KindDiffers Kind = "differs"
-	// KindUnfit is a file that was published so that an agent cannot run it. It is no damage.
+	// KindUnfit is a file that its publisher released so that an agent cannot run it.
 	KindUnfit Kind = "unfit"
-	// KindSetting is a value that has an agent call elsewhere, or look elsewhere
-	// than at the mirror. It is no damage.
+	// KindSetting is a value that makes an agent connect to another host, or look for its files
+	// outside the mirror.
 	KindSetting Kind = "setting"
 )
 
 // Problem is something that is wrong.
 type Problem struct {
 	Kind Kind `json:"kind"`
-	// Path is that of a file, of what holds it, or a setting; empty for the whole.
+	// Path is a file, a directory or a setting. It is empty for a problem of the whole mirror.
 	Path string `json:"path,omitempty"`
-	// Detail says in words what is wrong.
+	// Detail describes the problem in words.
 	Detail string `json:"detail"`
 }
 
 // Call is a download that an agent would make.
 type Call struct {
 	Kind agent.CallKind `json:"kind"`
-	// Plugin is the key of the plugin that is behind it.
+	// Plugin is the key of the plugin that needs the download.
 	Plugin     string `json:"plugin"`
 	Dependency string `json:"dependency,omitempty"`
 	URL        string `json:"url"`
-	// Because says in words why it would be made.
+	// Because gives the reason in words.
 	Because string `json:"because"`
 }
 
-// Prediction is what an agent on one platform would do with every plugin enabled.
+// Prediction says what an agent on one platform would download with every plugin enabled.
 type Prediction struct {
 	Platform agent.Platform `json:"platform"`
-	// Version is that of a site that has several.
+	// Version is set for a site with several versions.
 	Version string `json:"version,omitempty"`
-	// Plugins is how many keys were tried: every plugin, and where it has
-	// several versions each of those.
+	// Plugins counts the keys that were tried: each plugin, and each of its versions if it has several.
 	Plugins int `json:"plugins"`
-	// External are the downloads from elsewhere than the mirror.
+	// External are the downloads from outside the mirror.
 	External []Call `json:"externalCalls"`
-	// FromMirror is how many downloads it would make from the mirror.
+	// FromMirror counts the downloads from the mirror.
 	FromMirror int `json:"callsToMirror"`
-	// Failures say why plugins would not start.
+	// Failures are the plugins that would not start, each with the reason.
 	Failures []string `json:"failures,omitempty"`
 }
 
-// Report gathers what is found, concurrently. The zero Report is empty.
+// Report collects findings. Its methods may be called concurrently. The zero Report is empty.
 type Report struct {
 	mu          sync.Mutex
 	files       []File
@@ -146,7 +145,7 @@ type Report struct {
 	left        int
 }
 
-// Add adds a file, and, unless it is intact, a problem with it.
+// Add adds a file. If the file is not intact, Add also adds a problem.
 func (r *Report) Add(f File, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -156,14 +155,14 @@ func (r *Report) Add(f File, detail string) {
 	}
 }
 
-// add adds to what was found.
+// add appends to one of the report's lists.
 func add[E any](r *Report, to *[]E, e E) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*to = append(*to, e)
 }
 
-// ordered returns what was found in an order.
+// ordered returns one of the report's lists, sorted.
 func ordered[E any](r *Report, found *[]E, compare func(a, b E) int) []E {
 	r.mu.Lock()
 	all := slices.Clone(*found)
@@ -172,42 +171,42 @@ func ordered[E any](r *Report, found *[]E, compare func(a, b E) int) []E {
 	return all
 }
 
-// Fail adds a problem that is not one of a single file's bytes.
+// Fail adds a problem that [Report.Add] does not add.
 func (r *Report) Fail(p Problem) { add(r, &r.problems, p) }
 
-// Expect adds what an agent would find, and so do.
+// Expect adds what an agent finds at its start, and predicts what it does.
 func (r *Report) Expect(g StartState) {
 	add(r, &r.predictions, g.Predict())
 	add(r, &r.starts, g)
 }
 
-// StartStates returns what agents would find, in the order of versions and platforms.
+// StartStates returns what agents find at their start, sorted by version and platform.
 func (r *Report) StartStates() []StartState {
 	return ordered(r, &r.starts, func(a, b StartState) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
 }
 
-// Leave counts files that were not looked at: what an earlier version left, and an
-// agent that asks for that version would run.
+// Leave counts files of earlier versions that were not checked. An agent that is configured for
+// that version would run them.
 func (r *Report) Leave(files int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.left += files
 }
 
-// Left returns how many files were not looked at.
+// Left returns how many files were not checked.
 func (r *Report) Left() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.left
 }
 
-// Note adds something worth knowing that is no problem.
+// Note adds a remark that is not a problem.
 func (r *Report) Note(text string) { add(r, &r.notes, text) }
 
-// Expose adds a file that every user may change. An agent starts from it all the
-// same, and some file systems know no other modes, so it is noted.
+// Expose adds a file that every user may change. That is a note, not a problem: agents start with
+// such files, and some file systems have no other modes.
 func (r *Report) Expose(path string) { add(r, &r.exposed, path) }
 
 // Files returns the files in the order of their paths, whatever the order in which
@@ -231,7 +230,7 @@ func (r *Report) Files() []File {
 	return files
 }
 
-// compareSums orders digests, of which none comes first.
+// compareSums orders digests. A missing digest comes first.
 func compareSums(a, b *lock.SHA256) int {
 	var none []byte
 	x, y := none, none
@@ -244,14 +243,14 @@ func compareSums(a, b *lock.SHA256) int {
 	return bytes.Compare(x, y)
 }
 
-// mergeSorted returns what is in a or b, each once.
+// mergeSorted returns the elements of a and b, each once.
 func mergeSorted[E any](a, b []E, compare func(x, y E) int) []E {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, compare)
 	return slices.CompactFunc(all, func(x, y E) bool { return compare(x, y) == 0 })
 }
 
-// Problems returns the problems, each once, damage first, in the order of their paths.
+// Problems returns the problems, each once: damage first, then by path.
 func (r *Report) Problems() []Problem {
 	order := []Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}
 	return slices.Compact(ordered(r, &r.problems, func(a, b Problem) int {
@@ -259,7 +258,7 @@ func (r *Report) Problems() []Problem {
 	}))
 }
 
-// Predictions returns what agents would do, in the order of versions and platforms.
+// Predictions returns the predictions, sorted by version and platform.
 func (r *Report) Predictions() []Prediction {
 	return ordered(r, &r.predictions, func(a, b Prediction) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))

@@ -15,18 +15,17 @@ type StartState struct {
 	agent.Startup
 	// Version is as in [Prediction].
 	Version string
-	// Lock says which plugins there are to be enabled.
+	// Lock has the plugins that can be enabled.
 	Lock *lock.Lock
-	// Within reports whether a URL is of the mirror.
+	// Within reports whether a URL is in the mirror.
 	Within func(url string) bool
-	// OnDisk says that the mirror is the cache directory itself: what is not
-	// there is not to be had from it either.
+	// OnDisk means that the mirror is the cache directory itself, so that nothing can be downloaded
+	// from it.
 	OnDisk bool
 }
 
-// Predict says what the agent would do with each of the lock's plugins. They
-// are tried one by one: the agent gives up at the first that it does not find,
-// and what becomes of the others would not be known.
+// Predict says what the agent would do with each plugin of the lock. It tries them one by one, because
+// the agent gives up at the first plugin that it does not find.
 func (g StartState) Predict() Prediction {
 	o := Prediction{Platform: g.Platform, Version: g.Version, External: []Call{}}
 	calls := map[agent.Call]bool{}
@@ -60,7 +59,7 @@ func (g StartState) Predict() Prediction {
 	return o
 }
 
-// PredictOne returns the downloads from elsewhere, and why a plugin would not start.
+// PredictOne returns the downloads from outside the mirror, and why a plugin would not start.
 func (g *StartState) PredictOne(p agent.EnabledPlugin) (external []Call, err error) {
 	made, err := g.Startup.Predict(p)
 	for _, c := range made {

@@ -20,27 +20,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// Checked is what an agent with given values would do with a mirror, also as JSON.
+// Checked says what an agent with given values does with a mirror. It is printed as JSON.
 type Checked struct {
 	*configured.Agent
-	// Alone says that it would start from the mirror, and make no call that a value would stop.
-	// What it and its plugins call at run time as their purpose is in Egress, and does not
-	// count.
+	// Alone means that the agent starts offline, and makes no connection that a value would stop.
+	// Connections that are the purpose of the agent or a plugin are in Egress, and do not count.
 	Alone bool `json:"alone"`
-	// Undecided names what was not given, so that it is not known whether the agent starts
-	// alone.
+	// Undecided names what is not given, but decides whether the agent starts offline.
 	Undecided []string `json:"undecided,omitempty"`
-	// Refused says that the agent would refuse its configuration, for reasons among the
-	// problems.
+	// Refused means that the agent would refuse its configuration. The problems have the reasons.
 	Refused bool `json:"refused"`
-	// External are the downloads from elsewhere, at its start.
+	// External are the downloads from outside the mirror, at the start.
 	External []audit.Call `json:"externalCalls"`
-	// Egress are its and its plugins' calls at run time, without those to the API server.
+	// Egress are the connections of the agent, its node and its plugins at run time, without the
+	// API server.
 	Egress []agent.Egress `json:"egress"`
-	// Unknown are plugins whose calls are not known: those that are not Botkube's own.
+	// Unknown are the plugins with unknown connections: those that are not Botkube's own.
 	Unknown []string `json:"unknownEgress,omitempty"`
 
-	// Problems are those of the values, each once.
+	// Problems are the problems of the values, each once.
 	Problems []audit.Problem `json:"-"`
 	// refusedByValues counts problems for which the agent refuses values, without a variable.
 	refusedByValues int
@@ -49,27 +47,27 @@ type Checked struct {
 	variables []string
 }
 
-// CheckOptions say which values are checked, and where agents find the mirror.
+// CheckOptions are the values to check, and where agents find the mirror.
 type CheckOptions struct {
 	Files      []chart.File
 	AllEnabled bool
-	// Version is that of the chart, if the mirror does not say it.
+	// Version is the chart's, for a mirror that does not name one.
 	Version string
 	Location
 }
 
-// Location is where agents find a mirror, if its indexes or, for a bundle, the values do not
-// say.
+// Location is where agents find a mirror. Without it, the mirror's indexes say where; for a bundle,
+// the values do.
 type Location struct {
-	// BaseURL is where a site, or what is in a bundle, is served.
+	// BaseURL is where a site, or the content of a bundle, is served.
 	BaseURL string
-	// Served says that the command serve does so: it rewrites indexes for the base URL.
+	// Served means that the command serve does that. It rewrites indexes for the base URL.
 	Served bool
-	// Mount is where agents see a directory, an image, or what is made of a bundle.
+	// Mount is where agents mount a directory, an image, or an unpacked bundle.
 	Mount string
 }
 
-// Check refuses a place where no mirror can be.
+// Check refuses a location where no mirror can be.
 func (p *Location) Check() error {
 	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
 	if p.BaseURL == "" && p.Served {
@@ -100,7 +98,7 @@ type checking struct {
 	variables map[string]string
 }
 
-// Check says what an agent with given values would do with a mirror, and reports problems.
+// Check finds out what an agent with given values does with a mirror, and reports problems.
 func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, error) {
 	c := &checking{Mirror: m, options: o, report: report, failed: map[audit.Problem]bool{}, variables: map[string]string{}}
 	read, err := c.read()

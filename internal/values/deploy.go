@@ -45,14 +45,14 @@ type Options struct {
 	APIServers, Allow []deploy.Network
 	// Values are the paths of the user's own values files.
 	Values []string
-	// AllEnabled has every plugin count that Values enable, bound or not.
+	// AllEnabled counts every plugin that Values enable, even if no channel uses it.
 	AllEnabled bool
 	// Version is the Botkube version, of the form v1.14.0, of a mirror that does not say it.
 	Version string
 	Format  Format
 }
 
-// Format is what an agent is configured with.
+// Format is the kind of document that [Deploy] makes. Empty means Helm values.
 type Format string
 
 const (
@@ -71,8 +71,8 @@ type deployment struct {
 	user *configured.Agent
 }
 
-// Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from a
-// mirror, and notes on them.
+// Deploy returns Helm values, or Kubernetes objects, with which an agent starts offline from a
+// mirror, and notes for the user.
 func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
 	d := &deployment{Mirror: m, Options: o, name: agent.Redact(m.String())}
 	if err := d.settle(ctx); err != nil {
@@ -93,7 +93,7 @@ func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Render
 	return made, notes, err
 }
 
-// Check wants at most one way for files to come to the agent.
+// Check refuses more than one way for the agent to get its files.
 func (o *Options) Check() error {
 	ways := slices.DeleteFunc([]string{o.Claim, o.Image, o.BaseURL}, func(given string) bool { return given == "" })
 	if len(ways) > 1 {

@@ -53,7 +53,7 @@ func inGroups(names []string) string {
 	return "groups " + strings.Join(names, ", ")
 }
 
-// Failure is the error of values that do not tell whether an agent starts alone, or nil.
+// Failure returns an error if it is unknown whether the agent starts offline.
 func (c *Checked) Failure(target string) error {
 	if len(c.Undecided) == 0 {
 		return nil
@@ -62,7 +62,7 @@ func (c *Checked) Failure(target string) error {
 		WithHint("give that too with --values: everything that helm template renders, or kubectl get configmap,secret,deployment -o yaml prints in the agent's namespace")
 }
 
-// Remedy says what to do about values that do not go with a mirror.
+// Remedy returns the hints for values that do not suit the mirror.
 func (c *Checked) Remedy(target string) string {
 	var steps []string
 	if c.Values.Remote() {

@@ -1,5 +1,5 @@
-// Package values compares Helm values with mirrors: with which values an agent starts from a
-// mirror ([Deploy]), and whether it does with given ones ([Check]).
+// Package values makes Helm values for a mirror ([Deploy]), and checks whether an agent with given
+// values starts offline from a mirror ([Check]).
 package values
 
 import (

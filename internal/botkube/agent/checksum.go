@@ -26,8 +26,8 @@ func (c Checksum) String() string { return c.Algorithm + ":" + c.Hex }
 type Algorithm struct {
 	Name string
 	New  func() hash.Hash
-	// Published says that publishers' checksum files count with such digests: nobody knows how
-	// to make two files with the same one.
+	// Published means that checksum files with such digests are trusted: no way is known to make
+	// two files with the same digest.
 	Published bool
 }
 

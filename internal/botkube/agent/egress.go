@@ -9,26 +9,27 @@ import (
 	"strings"
 )
 
-// Egress is a call that an agent, or a plugin of its, makes while it runs.
+// Egress is a connection that an agent, its node or one of its plugins makes at run time.
 type Egress struct {
-	// Plugin is the key of the plugin that calls, or empty for the agent itself.
+	// Plugin is the key of the plugin that connects, or empty for the agent itself.
 	Plugin string `json:"plugin,omitempty"`
 	// Destination is one scheme and host or several, without the rest, which may be secret; or
 	// [DestinationInCommand] or [DestinationOwnService].
 	Destination string `json:"destination"`
-	// Purpose says what for.
+	// Purpose says what the connection is for.
 	Purpose string `json:"purpose"`
-	// Setting is the value that has it call.
+	// Setting is the value that causes the connection.
 	Setting string `json:"setting"`
-	// Stop is the value that stops it, as KEY: VALUE; empty if that is what the agent is for.
+	// Stop is the value that stops it, as KEY: VALUE. It is empty if the connection is what the
+	// agent is for.
 	Stop string `json:"stop,omitempty"`
-	// InCluster says that the destination is by its name a service of the cluster.
+	// InCluster means that the destination has the name of a service in the cluster.
 	InCluster bool `json:"inCluster,omitempty"`
-	// ByNode says that not the agent calls, but the node that it runs on.
+	// ByNode means that the node connects, not the agent.
 	ByNode bool `json:"byNode,omitempty"`
-	// OnRequest says that it calls only for a command or a question of a user.
+	// OnRequest means that only a user's command or question causes the connection.
 	OnRequest bool `json:"onRequest,omitempty"`
-	// Proxy is the variable that names the proxy through which it calls, or empty.
+	// Proxy is the variable that names the proxy that is used, or empty.
 	Proxy string `json:"proxy,omitempty"`
 
 	// direct says that no proxy is asked.
@@ -70,7 +71,7 @@ func (c *Config) Egress(version string) []Egress {
 // signingDestination has credentials of a role. Those of a machine come from the machine.
 const signingDestination = "https://sts.amazonaws.com"
 
-// These stand for what is configured as an address, and is none.
+// These are shown instead of a configured address that is not one.
 const (
 	noURL     = "an address that is not a URL"
 	noAddress = "an unknown address"

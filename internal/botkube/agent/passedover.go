@@ -15,11 +15,11 @@ type PassedOver struct {
 	Setting string
 	// Meant is the key that may be meant.
 	Meant string
-	// Effect says what comes of the setting.
+	// Effect is what the agent does with the setting.
 	Effect Effect
 }
 
-// Effect says what comes of a setting that is not spelt right.
+// Effect is what the agent does with a misspelt setting.
 type Effect int
 
 // The effects. The last two are for a key beside the right one, from which it differs in case only.

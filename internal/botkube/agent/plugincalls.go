@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Destinations that are no URL.
+// Destinations that are not URLs.
 const (
-	// DestinationInCommand is a URL in a command that a user gives to a plugin.
+	// DestinationInCommand is any URL that a user gives to a plugin in a command.
 	DestinationInCommand = "URLs in its commands"
-	// DestinationOwnService is that in front of the agent's own pod.
+	// DestinationOwnService is the Service of the agent's own pod.
 	DestinationOwnService = "the agent's own Service"
 )
 
-// pluginCall is something that an official plugin calls, besides the API server.
+// pluginCall is a connection of an official plugin, besides the API server.
 type pluginCall struct {
 	purpose string
 	// key is the value of the plugin that decides on it, or empty if that is enabled alone.
@@ -186,7 +186,7 @@ func (r Repository) Official() bool {
 	return isDefault(r.Name, extraSince) || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
 }
 
-// PluginEgress lists the known calls of the plugins that an agent starts.
+// PluginEgress has the known connections of the plugins that an agent starts.
 type PluginEgress struct {
 	// Calls are those made by themselves or on request, without those to the API server.
 	Calls []Egress

@@ -1,6 +1,5 @@
-// Package chart reads what a person gives Botkube's Helm chart, and makes the agent's
-// configuration of it: values files, laid over the chart's own as Helm does, or the objects that
-// the chart rendered. It does no I/O.
+// Package chart makes the agent's configuration from values files, which it merges over the chart's
+// default values as Helm does, or from the objects that the chart rendered. It does no I/O.
 package chart
 
 import (
@@ -21,14 +20,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// File is a file that a person gives.
+// File is a file of a user.
 type File struct {
 	// Name is for messages.
 	Name string
 	Data []byte
 }
 
-// Values are what files come to.
+// Values are the result of reading files.
 type Values struct {
 	Config *agent.Config
 	// Merged are the Helm values over the chart's defaults; nil of rendered objects.
@@ -49,15 +48,15 @@ type Values struct {
 	ImageTag string
 	// Communications are the groups of chat platforms, as configured.
 	Communications map[string]any
-	// PassedOver are Helm values that neither the chart nor the agent reads. Each is like one that
-	// it does read.
+	// PassedOver are Helm values that neither the chart nor the agent reads, though they are similar
+	// to one that is read.
 	PassedOver []agent.PassedOver
-	// Notes are what a person should know of how the files were read.
+	// Notes are remarks for the user on how the files were read.
 	Notes []string
-	// NotGiven names what decides over the agent, and is not among the files.
+	// NotGiven names what is not among the files, but decides what the agent does.
 	NotGiven []string
 
-	// broken are values of which the chart makes a document that no agent can read.
+	// broken are values from which the chart makes a document that no agent can read.
 	broken []agent.Refusal
 }
 

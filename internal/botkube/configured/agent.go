@@ -1,5 +1,5 @@
-// Package configured reads values files, and says what an agent with them does: which plugins it
-// starts, whom it calls, and why it would refuse to start.
+// Package configured reads values files. It says which plugins an agent with these values starts, what
+// it connects to, and why it would refuse to start.
 package configured
 
 import (
@@ -19,23 +19,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// Agent is what values files have an agent do. It is printed as JSON for machines.
+// Agent says what an agent with given values does. It is printed as JSON.
 type Agent struct {
 	agent.Enablement
-	// Notes are what a person should know of how the files were read.
+	// Notes are remarks for the user on how the files were read.
 	Notes  []string      `json:"notes,omitempty"`
 	Values *chart.Values `json:"-"`
 	// ChartVersion and Version are the chart's and the agent's.
 	ChartVersion string          `json:"-"`
 	Version      string          `json:"-"`
 	Refusals     []agent.Refusal `json:"-"`
-	// PassedOver are those of the notes that are about keys that may be misspelt.
+	// PassedOver are the notes about keys that may be misspelt.
 	PassedOver []string `json:"-"`
-	// Undecided names what decides over the agent and is not among the files.
+	// Undecided names what is not given, but decides what the agent does.
 	Undecided []string `json:"-"`
 }
 
-// Files reads files. They may be pipes, and so can be read once only.
+// Files reads values files. They may be pipes, which can be read once only.
 func Files(ctx context.Context, names []string) ([]chart.File, error) {
 	var files []chart.File
 	for _, name := range names {
@@ -55,8 +55,8 @@ func Files(ctx context.Context, names []string) ([]chart.File, error) {
 	return files, nil
 }
 
-// Read reads files for a chart of a version of the form v1.14.0; empty, it is the version that
-// they say. If all that is enabled counts, bound or not, the chat platforms may be missing.
+// Read reads values for a version of the chart, such as v1.14.0. If the version is empty, the files
+// must name it. With allEnabled, every enabled plugin counts, and the chat platforms may be missing.
 func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	values, err := chart.Read(version, files, allEnabled)
 	if errors.Is(err, agent.ErrRefused) {
@@ -142,13 +142,14 @@ func (c *Agent) note(format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
-// Name is what the agent is called in a sentence.
+// Name names the agent in a sentence.
 func (c *Agent) Name() string { return strings.TrimSpace("the agent " + c.Version) }
 
-// MaxRefusals bounds those that are told: one mistake may have many.
+// MaxRefusals bounds the refusals that are printed: one mistake may cause many.
 const MaxRefusals = 50
 
-// Check wants the values to decide what the agent starts, and the agent to take them.
+// Check returns an error if Botkube Cloud decides what the agent starts, or if the agent would refuse
+// the values.
 func (c *Agent) Check() error {
 	if c.Values.Remote() {
 		return fault.New(fault.Usage, "reading values: the agent gets its configuration from Botkube Cloud at %s, not from these values: config.provider.identifier or CONFIG_PROVIDER_IDENTIFIER is set", agent.Redact(c.Values.Cloud)).
@@ -224,7 +225,7 @@ func (c *Agent) Egress(version string, mirrored func(agent.PluginType, agent.Plu
 	return found
 }
 
-// CloudedNote tells of plugins that are Botkube Cloud's.
+// CloudedNote is the note about plugins that need Botkube Cloud.
 func CloudedNote(plugins []string) string {
 	return "before v1.14.0, these plugins need Botkube Cloud and only report that: " + strings.Join(plugins, ", ")
 }
@@ -245,8 +246,8 @@ func (c *Agent) WatcherImage(published, flag string) string {
 	return ""
 }
 
-// Lines say which plugins the agent does not start, and how the files were read. They hold text
-// from outside.
+// Lines say which plugins the agent does not start, and how the files were read. They have text from
+// the files, which may be hostile.
 func (c *Agent) Lines() []string {
 	var lines []string
 	for _, l := range c.LeftOut {

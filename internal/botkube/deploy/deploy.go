@@ -15,21 +15,21 @@ import (
 // rendered.
 type Options struct {
 	Target string
-	// BotkubeVersion is empty where the mirror does not say.
+	// BotkubeVersion is empty if the mirror does not name one.
 	BotkubeVersion string
-	// LockDigest identifies what is mirrored: a pod starts anew when it changes.
+	// LockDigest identifies the mirror's content. If it changes, pods are restarted.
 	LockDigest string
-	// Platforms are the nodes'.
+	// Platforms are those of the nodes.
 	Platforms []agent.Platform
 	// Repositories are the mirrored ones, each with the URL for its index.
 	Repositories []agent.Repository
-	// Absent are repositories of the chart or the user's values that are not mirrored.
+	// Absent are repositories of the chart or of the user's values that are not mirrored.
 	Absent []string
 	// Read are notes on the user's values.
 	Read []string
-	// Missing are plugins that the user's values enable, and that are not mirrored.
+	// Missing are plugins that the user's values enable, but that are not mirrored.
 	Missing []string
-	// Cloned are sources of templates that the user's values name, and that are not mirrored.
+	// Cloned are sources of templates in the user's values that are not mirrored.
 	Cloned []string
 
 	// Mount is the agent's cache directory. With a site, it is Botkube's own.
@@ -92,7 +92,7 @@ type Site struct {
 	Written string
 	// Templates are exec's template sources, which it would clone otherwise.
 	Templates []Templates
-	// Unasked says that the site has templates, and that exec's configuration is not known.
+	// Unasked means that the site has templates, but that exec's configuration is unknown.
 	Unasked bool
 }
 

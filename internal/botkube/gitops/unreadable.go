@@ -115,7 +115,7 @@ func CheckKinds(objects []*manifest.Object) error {
 	return nil
 }
 
-// CheckSecrets refuses objects of which the cluster makes a Secret, if that is not given.
+// CheckSecrets refuses objects from which the cluster makes a Secret, unless the Secret is given.
 func CheckSecrets(objects []*manifest.Object) error {
 	for _, o := range objects {
 		if err := checkSecretMaker(o, objects); makesSecrets(o) && err != nil {

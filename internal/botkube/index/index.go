@@ -1,5 +1,5 @@
-// Package index takes a plugins-index.yaml apart: it refuses what cannot be mirrored, selects
-// entries, and writes an index that names only what was mirrored.
+// Package index parses a plugins-index.yaml, selects its entries, and rewrites it so that it names only
+// what was mirrored. It refuses entries that cannot be mirrored.
 package index
 
 import (

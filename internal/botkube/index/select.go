@@ -141,7 +141,7 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 	return selected, nil
 }
 
-// findNewest sets newestSelected of entries, of which the versions of a plugin come in a row.
+// findNewest sets newestSelected. The versions of a plugin must be next to each other.
 func findNewest(indexes map[string]*Index, selected []Selected) {
 	is := map[*agent.Entry]bool{}
 	for _, s := range selected {
@@ -340,8 +340,8 @@ func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	return all
 }
 
-// UnknownName says that the owner, if it has a name, does not have what is named; and what it has, the
-// nearest first.
+// UnknownName returns the error that the owner does not have something of a name. It lists what the
+// owner has, the most similar first.
 func UnknownName(owner, what, name string, known []string) error {
 	const most = 50
 	distance := map[string]int{}

@@ -77,7 +77,7 @@ func wanted[T any](f Field, what string) (value T) {
 	return value
 }
 
-// KindOf is what people call a value.
+// KindOf names the type of a value for people.
 func KindOf(v any) string {
 	switch v.(type) {
 	case map[string]any:

@@ -54,8 +54,7 @@ func (o *Object) At(keys ...string) Field { return Field{of: o, value: o.body}.A
 // TypeError returns the first value that was asked for and is of the wrong kind.
 func (o *Object) TypeError() error { return o.mistake }
 
-// Read returns the objects of a file, those of lists included; none if the file has something
-// else.
+// Read returns the objects of a file, also those in lists. A file without Kubernetes objects has none.
 func Read(file string, data []byte) ([]*Object, error) {
 	if err := textfile.CheckYAMLSize(data, helmvalues.MaxMarks); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
