@@ -148,8 +148,11 @@ func writeVerified(out *layout, v *mirror.Verification) {
 		what += " for " + agent.JoinPlatforms(v.Platforms)
 	}
 	out.text("%s", strings.ToUpper(what[:1])+what[1:])
+	if v.Digest != "" {
+		out.item("digest %s", v.Digest) // which just fits
+	}
 	for _, fact := range [][2]string{
-		{"digest", v.Digest}, {"mount at", v.Mount}, {"serve at", v.BaseURL}, {"checked", size(v.Bytes)}, {"checksums", checksumsOf(v.Files)}, {"agent", offline(v)}, {"against", against(v)},
+		{"mount at", v.Mount}, {"serve at", v.BaseURL}, {"checked", size(v.Bytes)}, {"checksums", checksumsOf(v.Files)}, {"agent", offline(v)}, {"against", against(v)},
 	} {
 		if fact[1] != "" {
 			out.item("%-9s  %s", fact[0], fact[1])
