@@ -1,5 +1,5 @@
-// Package configfile reads a YAML file of flags, and makes the JSON Schema of such files, both
-// by a description of the flags.
+// Package configfile reads a YAML configuration file with values of flags, and makes the JSON
+// Schema of such files. A [Grammar] describes the flags.
 package configfile
 
 import (

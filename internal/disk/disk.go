@@ -1,7 +1,6 @@
-// Package disk is what the program asks of file systems: opening files below a root
-// without following links, modes that suffice for a reader, names that survive a
-// power cut, free space, temporary files. What differs between operating systems is in
-// system_*.go.
+// Package disk is the program's access to file systems: it opens files below a root without
+// following links, sets modes that readers need, syncs directories, and finds free space and
+// temporary files. Code for one operating system is in system_*.go.
 package disk
 
 import (

@@ -1,9 +1,8 @@
-// Package filelock keeps processes, and goroutines of one process, from doing
-// the same thing at the same time. The system drops a lock with its process.
+// Package filelock locks files and directories between processes, and between goroutines of one
+// process. The operating system releases a lock when its process ends.
 //
-// Libraries at hand either cannot try a lock without waiting for it
-// (rogpeppe/go-internal/lockedfile) or cannot lock a directory
-// (gofrs/flock), so the two system calls are made here.
+// The package makes the two system calls itself: rogpeppe/go-internal/lockedfile cannot try a lock
+// without waiting, and gofrs/flock cannot lock a directory.
 package filelock
 
 import (

@@ -17,17 +17,17 @@ type Audit struct {
 	audit.Report
 	AuditOptions
 
-	// Form is the form that the mirror was found to have.
+	// Form is the form of the mirror, as it was recognized.
 	Form *Form
-	// Lock is nil if it cannot be read, which the report says, and if there are several.
+	// Lock is nil if it cannot be read, which is in the report, or if there are several.
 	Lock *lock.Lock
 	// Platforms are those of a mirror with several locks.
 	Platforms []agent.Platform
 	// Tag and Digest are as in [Mirror]; here a directory and a site have a digest, too.
 	Tag, Digest string
-	// Mount and BaseURL are where agents must find the mirror, by its indexes.
+	// FoundMount and FoundBaseURL are the mount and the base URL in the mirror's indexes.
 	FoundMount, FoundBaseURL string
-	// Misplaced says that it is written for another base URL than the one given.
+	// Misplaced says that the indexes are for another place than the one given.
 	Misplaced bool
 	// Unpacked says that the archives were unpacked.
 	Unpacked bool
@@ -40,7 +40,7 @@ type Audit struct {
 type AuditOptions struct {
 	// Mount and BaseURL are where agents find the mirror, or empty.
 	Mount, BaseURL string
-	// Served says that this program serves it: indexes are rewritten on the way.
+	// Served says that botkube-mirror serves the mirror, and rewrites its indexes.
 	Served bool
 	// Unpack has archives unpacked, as an agent's directory needs them.
 	Unpack bool
@@ -71,10 +71,11 @@ func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 	})
 }
 
-// Begin is called once it is certain that the mirror is of the form.
+// Begin must be called as soon as it is certain that the mirror has the form.
 func (a *Audit) Begin() error { return a.Accept(a.Form) }
 
-// Unreadable reports a mirror that is too damaged to go on, or returns an error that is no damage.
+// Unreadable adds err to the report if it is damage: the mirror is too damaged to go on. Otherwise
+// it returns err.
 func (a *Audit) Unreadable(err error) error {
 	state, ok := audit.StateOf(err)
 	if !ok {
@@ -87,8 +88,8 @@ func (a *Audit) Unreadable(err error) error {
 // maxNoted bounds how many other documents of a layout are noted.
 const maxNoted = 8
 
-// NoteNames notes what other tools made of the index.json of a layout: the tags that
-// a mirror has there, if its own is not among them, and the documents beside it.
+// NoteNames notes what other tools changed in the index.json of a layout: other tags of the mirror,
+// and documents that are not part of it.
 func (a *Audit) NoteNames(tag string, names []string, beside []oci.Named) {
 	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
 		a.Note(fmt.Sprintf("index.json gives it the name %s", oci.Clip(strings.Join(names, ", "))))

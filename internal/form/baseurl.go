@@ -10,7 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// CheckBaseURL reports why what agents download cannot be served at a URL.
+// CheckBaseURL returns an error if a site cannot be served at a URL.
 func CheckBaseURL(raw string) error {
 	wrong := func(why string) error {
 		return fault.New(fault.Usage, "the base URL %s", why).

@@ -11,8 +11,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Deployment returns what a lock says of an agent that starts from a mirror: all but how files
-// come to it. Name is the mirror's, version that of Botkube, and nodes are the wanted platforms.
+// Deployment returns what a lock says about an agent that starts from a mirror, except how the
+// agent reads the files. name is the mirror's name in messages, version the Botkube version, and
+// nodes the platforms of the cluster's nodes.
 func Deployment(name, version string, nodes []agent.Platform, l *lock.Lock) (*deploy.Options, error) {
 	digest, err := l.Digest()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package form says what a mirror can look like, in one table: each form's own
-// package has a [Form] in its file form.go, and package forms lists them. Nothing
-// else in the program asks which form a mirror has.
+// Package form describes the forms of a mirror (directory, bundle, site, image, lock) in one table.
+// The package of each form defines a [Form] in its file form.go, and package forms lists them. No
+// other code of the program distinguishes forms.
 package form
 
 import (
@@ -16,10 +16,10 @@ import (
 // Kind says what a mirror is. It is printed as JSON.
 type Kind string
 
-// Access is how an agent gets at a mirror.
+// Access is how an agent reads a mirror.
 type Access int
 
-// The ways.
+// The ways in which an agent reads a mirror.
 const (
 	// NoAccess: there are no plugins.
 	NoAccess Access = iota
@@ -31,41 +31,42 @@ const (
 	Downloaded
 )
 
-// Form is what a mirror can look like.
+// Form describes one form of a mirror, with the functions to recognize, read, verify, serve and
+// write it.
 type Form struct {
 	Kind Kind
 	// Name is what people call a mirror of the form.
 	Name string
 	// Access is how an agent gets at it.
 	Access Access
-	// Members says that there is room for the agent's image and the chart.
+	// Members says that the form can have the agent's image and the chart.
 	Members bool
-	// Partial says that it may be for fewer platforms than what it was made of.
+	// Partial says that a mirror of the form may be for fewer platforms than its source.
 	Partial bool
-	// Packed says that it has archives that are still to be unpacked.
+	// Packed says that the form has archives, which an agent's directory needs unpacked.
 	Packed bool
 	// Outputs are the ways to write the form.
 	Outputs []Output
-	// Rewrite says what to do about one that is damaged.
+	// Rewrite is the hint for a damaged mirror.
 	Rewrite string
-	// Unexpected, if not empty, says what to do about files that the lock does not name.
+	// Unexpected, if not empty, is the hint for files that are not in the lock.
 	Unexpected string
 
-	// Recognize says how much what is at a place looks like the form.
+	// Recognize says how likely the place has the form.
 	Recognize func(p *Place) Likeness
 	// Open reads the documents of a mirror. What is of another form is an [ErrOther].
 	Open func(ctx context.Context, p *Place) (*Mirror, error)
 	// Audit reads every byte of a mirror, and reports what is wrong with it. It is
 	// nil if there is nothing to verify.
 	Audit func(ctx context.Context, p *Place, a *Audit) error
-	// Serve opens a mirror for agents to download from. If it is nil, NotServed says
-	// why there is nothing to download.
+	// Serve opens a mirror from which agents download. If it is nil, NotServed returns the error
+	// that says why the form cannot be served.
 	Serve     func(ctx context.Context, p *Place) (*Served, error)
 	NotServed func(p *Place) error
-	// NotContent says why nothing else can be made of a mirror of the form.
+	// NotContent returns the error of a mirror that cannot be the source of an output.
 	NotContent func(p *Place) error
-	// Prune removes files that the lock no longer names. A dry one only says which, and changes and
-	// locks nothing. It is nil if there are none.
+	// Prune removes files that the lock no longer names. A dry run only lists them, and changes and
+	// locks nothing. Prune is nil if the form has no such files.
 	Prune func(ctx context.Context, p *Place, dry bool) (entry.Pruned, error)
 }
 

@@ -35,7 +35,7 @@ const (
 	Like
 )
 
-// ErrOther is wrapped by the error of a form's function if the mirror has another form.
+// ErrOther is wrapped by the error of a form's function if the target has another form.
 var ErrOther = errors.New("the target has another form")
 
 // Mirror is a mirror whose documents were read. No plugin was.
@@ -183,7 +183,7 @@ type Found struct {
 	Err     error
 }
 
-// ErrNotVersion says that a source is something else, and is left out.
+// ErrNotVersion is the error of a source without a version, which is left out.
 var ErrNotVersion = errors.New("it has no version")
 
 // Open opens the sources that there are.

@@ -1,5 +1,5 @@
-// Package lazyregexp has regular expressions that are compiled when they are first used:
-// no command needs all of them, and compiling takes a millisecond of every start.
+// Package lazyregexp compiles regular expressions at their first use. No command needs all of them,
+// and compiling them takes a millisecond of every start.
 package lazyregexp
 
 import (

@@ -1,4 +1,4 @@
-// Package spelling says how near a word is to another, for messages.
+// Package spelling finds the known word that is nearest to a misspelled one, for messages.
 package spelling
 
 import (

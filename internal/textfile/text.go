@@ -1,5 +1,5 @@
-// Package textfile reads people's text files: it decodes them, names what a file is instead of
-// what was expected, bounds YAML, and words errors of JSON and YAML decoders. It does no I/O.
+// Package textfile reads text files that people write. It decodes encodings, recognizes other kinds
+// of files, limits YAML, and rewrites the errors of JSON and YAML decoders. It does no I/O.
 package textfile
 
 import (

@@ -1,5 +1,5 @@
-// Package atomicdir writes files into a directory that others read meanwhile: each
-// under a temporary name, renamed when it is whole, by one run at a time.
+// Package atomicdir writes files to a directory that other processes read at the same time. Each
+// file has a temporary name until it is complete. Only one run writes to a directory at a time.
 //
 // A run keeps its own files in [MetaDir], which is locked during the run. At the end of the run,
 // MetaDir is removed, unless the owner of the directory keeps files there.
@@ -33,7 +33,8 @@ const (
 	stagingDir = MetaDir + "/staging"
 )
 
-// Tree is a directory that one run writes, or reads. Paths are relative, with slashes.
+// Tree is a directory that is open, to be written by one run or to be read. Paths are relative,
+// with slashes.
 type Tree struct {
 	// Path is where the directory is, for messages.
 	Path string
@@ -75,8 +76,8 @@ type Options struct {
 	Bare bool
 }
 
-// Open opens a directory to write, which it creates if need be, once no other
-// run writes it, and sweeps what a killed one left.
+// Open opens a directory to write, and creates it if necessary. It waits until no other run writes
+// to it, and removes temporary files of a killed run.
 func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
@@ -131,7 +132,7 @@ func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
 	return nil
 }
 
-// OpenExisting opens a directory to read, or to write what only this user must use.
+// OpenExisting opens a directory to read, or to write files that only this user needs.
 func OpenExisting(dir string) (*Tree, error) {
 	root, err := disk.OpenRoot(dir)
 	if err != nil {
@@ -150,7 +151,7 @@ func (t *Tree) Sub(name string) (*Tree, error) {
 	return &Tree{Path: t.At(name), Root: root, options: t.options}, nil
 }
 
-// Refused names what is in the place of a directory, and says what to do.
+// Refused adds the path and a hint to the error of something that is in the place of a directory.
 func Refused(path string, err error) error {
 	if fault.KindOf(err) != fault.Integrity {
 		return err
@@ -181,7 +182,7 @@ func runningAs() string {
 	return fmt.Sprintf(", as user %d of group %d", os.Getuid(), os.Getgid())
 }
 
-// Explain says what to do about errors of the file system.
+// Explain adds a hint to an error of the file system.
 func Explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
@@ -233,7 +234,7 @@ func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 	return held, nil
 }
 
-// Close removes what is unfinished, and a directory that was made for nothing.
+// Close removes unfinished files, and the directory if this run created it and wrote nothing to it.
 func (t *Tree) Close() error {
 	if t.lock == nil {
 		return t.Root.Close()
@@ -274,11 +275,10 @@ func (t *Tree) removeStaging() error {
 	return nil
 }
 
-// MkdirAll creates a directory and its parents, which everybody can read. To
-// the mode of one that is there it adds what is missing; and it takes the right of
-// everybody to write away, but no other: volumes that have a group (a pod's fsGroup)
-// depend on more bits, and only the owner of a directory may change them. What is no
-// directory, such as a link, is displaced.
+// MkdirAll creates a directory and its parents, with read permission for all users. If a directory
+// exists, it adds missing permissions and removes write permission for all users. Other bits stay:
+// volumes with a group (a pod's fsGroup) need them, and only the owner of a directory can change
+// them. If something else is there, such as a link, it is displaced.
 func (t *Tree) MkdirAll(dir string) error {
 	if dir == "." {
 		return nil
@@ -308,7 +308,7 @@ func (t *Tree) makeDir(dir string) error {
 	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.options.Reader)
 }
 
-// NeededOfDir returns what readers need of a directory: nothing of [MetaDir].
+// NeededOfDir returns the permissions that readers need on a directory: none on [MetaDir].
 func NeededOfDir(dir string) fs.FileMode {
 	if path.Base(dir) == MetaDir {
 		return 0
@@ -343,8 +343,8 @@ func (t *Tree) Check(p string, dir bool) error {
 	return t.InTheWay(p, "is not a regular file")
 }
 
-// CheckRegular refuses anything but a regular file in the place of documents, and says
-// what to do. What they hold is not read; one that is absent is no error.
+// CheckRegular refuses paths with anything but a regular file; hint is the error's hint. It does
+// not read the files. A missing file is not an error.
 func (t *Tree) CheckRegular(hint string, paths ...string) error {
 	for _, p := range paths {
 		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
@@ -399,8 +399,8 @@ func (t *Tree) SyncDirs(files []string) error {
 	return nil
 }
 
-// Settle waits until no other run writes a directory, in which it changes nothing. On systems that
-// cannot lock a directory, it does not wait.
+// Settle waits until no other run writes to a directory. It changes nothing. On systems that cannot
+// lock a directory, it does not wait.
 func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 	root, err := disk.OpenRoot(dir)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 // ever looks into it.
 const displacedDir = MetaDir + "/displaced"
 
-// MayDisplace has what is in the way of the tree's files moved aside from now on, where it is
-// refused otherwise. It is for a tree that a run wrote before: there, such a file took the place of
-// one that botkube-mirror wrote. Tell, if not nil, is called with where it was and where it is.
+// MayDisplace allows to move aside files and directories in the places of the tree's files. Without
+// it, they are refused. It is for a tree that a run wrote before: there, such a file took the place
+// of one that botkube-mirror wrote. tell, if not nil, is called with the old and the new path.
 func (t *Tree) MayDisplace(tell func(path, to string)) {
 	if tell == nil {
 		tell = func(string, string) {}

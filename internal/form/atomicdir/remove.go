@@ -22,7 +22,7 @@ func (t *Tree) Remove(p string) error {
 	return nil
 }
 
-// RemoveEmptyAbove removes the directories above a path in which nothing is.
+// RemoveEmptyAbove removes the empty directories above a path.
 func (t *Tree) RemoveEmptyAbove(p string) error {
 	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
 		if fi, err := t.Root.Lstat(dir); err != nil || !fi.IsDir() {
@@ -35,7 +35,7 @@ func (t *Tree) RemoveEmptyAbove(p string) error {
 	return nil
 }
 
-// SyncPruned makes it durable that there is nothing at paths.
+// SyncPruned makes the removal of paths durable.
 func (t *Tree) SyncPruned(paths []string) error {
 	synced := map[string]bool{}
 	for _, p := range paths {
@@ -57,7 +57,7 @@ func (t *Tree) SyncPruned(paths []string) error {
 	return nil
 }
 
-// RemoveEmpty removes a directory unless something is in it.
+// RemoveEmpty removes a directory if it is empty.
 func (t *Tree) RemoveEmpty(dir string) error {
 	sub, err := disk.OpenDir(t.Root, dir)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// Staged is a file on its way, and its digest.
+// Staged is a file that is being written, with its digest.
 type Staged struct {
 	*blob.Digest
 	tree *Tree

@@ -1,5 +1,6 @@
-// Package atomicfile writes a file whole or not at all: under a temporary name beside it until it
-// is on disk, by one run at a time. The next run removes the temporary files of a killed run.
+// Package atomicfile writes a file completely or not at all. Until the file is on disk, it has a
+// temporary name beside the target. Only one run writes a file at a time. The next run removes the
+// temporary files of a killed run.
 package atomicfile
 
 import (
@@ -20,7 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
-// Check reports early why a file cannot be written. It leaves nothing behind.
+// Check returns an error if a file cannot be written. It leaves no files behind.
 func Check(name string) error {
 	real, err := resolve(name)
 	if err != nil {
@@ -91,7 +92,7 @@ func hidden(name string) string {
 	return "." + base
 }
 
-// File is a file on its way, which one run at a time writes.
+// File is a file that this run writes. No other run writes it at the same time.
 type File struct {
 	name string
 	// root is the directory that the file is in, whatever becomes of its path.
@@ -106,9 +107,9 @@ type File struct {
 	tempName string
 }
 
-// Open waits until no other run writes the file, and sweeps what killed ones
-// left. Its directory is created if need be. Waiting, if not nil, is called once
-// when there is another run.
+// Open waits until no other run writes the file, and removes temporary files of killed runs. It
+// creates the directory if necessary. waiting, if not nil, is called once if another run writes the
+// file.
 func Open(ctx context.Context, name string, waiting func(string)) (*File, error) {
 	real, err := resolve(name)
 	if err != nil {
@@ -188,12 +189,12 @@ func (f *File) Create() (*os.File, error) {
 	return temp, err
 }
 
-// OpenTemp opens the temporary file once more, to write at several places at a time.
+// OpenTemp opens the temporary file once more, to write at several offsets at the same time.
 func (f *File) OpenTemp() (*os.File, error) {
 	return f.root.OpenFile(f.tempName, os.O_WRONLY, 0)
 }
 
-// Publish makes what was written durable and gives it its name.
+// Publish makes the content durable and gives the file its name.
 func (f *File) Publish() error {
 	if err := f.temp.Sync(); err != nil {
 		return err
@@ -208,9 +209,8 @@ func (f *File) Publish() error {
 	return f.Keep()
 }
 
-// Keep keeps the file that is there, which has the bytes that would have been
-// written. That it has its name may be news to the disk, where a run was killed that
-// had renamed it.
+// Keep keeps the existing file, which already has the right bytes, and makes its name durable: a
+// killed run may have renamed it without that.
 func (f *File) Keep() error {
 	for _, dir := range f.created {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
@@ -223,9 +223,8 @@ func (f *File) Keep() error {
 // owned are the bits that the owner of a file needs to carry it on.
 const owned = 0o600
 
-// OpenUsable opens the file that is there to compare with it. It returns nil if
-// there is none that its owner may read and replace. Further bits of its mode are
-// the user's.
+// OpenUsable opens the existing file for a comparison. It returns nil if there is no file that its
+// owner can read and replace. Other bits of its mode do not matter.
 func (f *File) OpenUsable() (*os.File, error) {
 	there, err := disk.OpenRegular(f.root, f.base())
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -240,7 +239,7 @@ func (f *File) OpenUsable() (*os.File, error) {
 	return there, nil
 }
 
-// Same reports whether the file that is there has the bytes that were written.
+// Same reports whether the existing file has the bytes that were written.
 func (f *File) Same(ctx context.Context) (bool, error) {
 	there, err := f.OpenUsable()
 	if err != nil || there == nil {
@@ -255,7 +254,7 @@ func (f *File) Same(ctx context.Context) (bool, error) {
 	return compare(ctx, io.NewSectionReader(f.temp, 0, written.Size()), there)
 }
 
-// Close removes what was not published, and lets the next run have the file.
+// Close removes the temporary file if it was not published, and releases the lock.
 func (f *File) Close() error {
 	var err error
 	if f.temp != nil {

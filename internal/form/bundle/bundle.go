@@ -1,6 +1,5 @@
-// Package bundle writes and reads the bundle: an OCI image layout that holds the
-// upstream files of a lock byte for byte, and the lock itself, as a directory or
-// as one tar file.
+// Package bundle writes and reads bundles. A bundle is an OCI image layout, in a directory or a tar
+// file, with a lock and the lock's upstream files byte for byte.
 //
 //	oci-layout, index.json     one descriptor, tagged with the Botkube version
 //	blobs/sha256/HEX           an image index; a manifest for each platform, whose

@@ -1,7 +1,7 @@
-// Package dir writes a directory that an agent starts from: the layout of its
-// plugin cache, with indexes that name nothing outside of it.
+// Package dir writes and reads an agent's plugin cache directory, with indexes that name only files
+// in that directory.
 //
-// Beside what the agent reads, a directory holds .botkube-mirror:
+// A directory also has .botkube-mirror, which the agent does not read:
 //
 //	lock.json     what the directory was made of
 //	SHA256SUMS    the digest of every file, for sha256sum -c

@@ -10,7 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 )
 
-// Audit holds the files of a tree against what they should be.
+// Audit compares the files of a tree with a plan.
 type Audit struct {
 	Report *audit.Report
 	// Reader is who must be able to use the tree.

@@ -1,6 +1,6 @@
-// Package entry is what a tree of files consists of, as a plan: a list of entries, each
-// with its path, its mode, the digest that it must have, and how it is made. Writing a
-// tree, auditing it, forecasting what it lacks and pruning it are functions of that list.
+// Package entry describes a tree of files as a plan: a list of entries, each with a path, a mode, a
+// digest and a function that makes the file. From a plan, the package writes a tree, audits it,
+// forecasts its size and prunes it.
 package entry
 
 import (

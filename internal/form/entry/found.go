@@ -33,9 +33,9 @@ type Found struct {
 	Data []byte
 }
 
-// Find reads the files of a plan, the largest first and as many at a time as there are processors.
-// What it returns lacks those that are absent. If hashed is not nil, it is called with the number
-// of bytes that were read, from several goroutines.
+// Find reads the files of a plan, the largest first, and as many at a time as there are processors.
+// Missing files are not in the result. If hashed is not nil, it is called with the number of bytes
+// that were read, from several goroutines.
 func Find(ctx context.Context, t *atomicdir.Tree, plan []Entry, hashed func(int64)) (map[string]Found, error) {
 	found := map[string]Found{}
 	sizes := map[string]int64{}
@@ -101,10 +101,9 @@ func problem(err error) string {
 	return "the file cannot be read: " + disk.Reason(err).Error()
 }
 
-// Digest returns the size and digest of a file's content, and what it is to the
-// system that would run it. One of more than most bytes is an error of kind
-// [fault.Integrity], and not read: whoever may write here can make a file of any
-// size at no cost.
+// Digest returns the size and the digest of a file, and the kind of program that it is. A file of
+// more than most bytes is an error of kind [fault.Integrity] and is not read: a sparse file of any
+// size costs nothing to create.
 func Digest(ctx context.Context, t *atomicdir.Tree, p string, most int64) (lock.Blob, agent.Program, error) {
 	f, err := disk.OpenRegular(t.Root, p)
 	if err != nil {

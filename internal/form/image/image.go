@@ -1,5 +1,5 @@
-// Package image makes a container image that has an agent's plugin cache
-// directory in it, to be mounted as a volume or to seed one from.
+// Package image writes and reads container images with an agent's plugin cache directory. A pod
+// mounts the image as a volume, or a Job copies the directory from it to a volume.
 //
 // For each platform of a lock there is an image whose layers are, in this order:
 // each plugin and dependency by itself, so that releases share the layers of what

@@ -1,5 +1,4 @@
-// Package lockfile takes a lock, which names the files of a mirror, for a mirror
-// that can be listed and compared.
+// Package lockfile makes a lock without files usable as a mirror, to list it and to compare it.
 package lockfile
 
 import (

@@ -17,8 +17,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 )
 
-// ArchiveFile is an archive on its way to a file: under a temporary name until it is whole and
-// on disk. Blobs may be added as they arrive.
+// ArchiveFile writes an archive to a file, with a temporary name until it is complete and on disk.
+// Blobs may be added in any order.
 type ArchiveFile struct {
 	out  *atomicfile.File
 	from blob.Source
@@ -73,11 +73,10 @@ func (f *ArchiveFile) openThere() (*os.File, error) {
 	return there, nil
 }
 
-// Close removes what was not published, and lets the next run have the file.
+// Close removes the temporary file if it was not published, and releases the lock.
 func (f *ArchiveFile) Close() error { return f.out.Close() }
 
-// Add writes a blob that arrived. It passes over one that is not in the archive. It may be called
-// concurrently.
+// Add writes a blob. It ignores a blob that is not in the archive. It may be called concurrently.
 func (f *ArchiveFile) Add(ctx context.Context, b lock.Blob) error {
 	if f.late {
 		return nil
@@ -135,8 +134,7 @@ func (f *ArchiveFile) compare(ctx context.Context, i int) error {
 	return err
 }
 
-// Publish writes what is not written yet, and gives the file its name. If one with the same bytes
-// is there, that stays.
+// Publish writes the rest, and gives the file its name. An existing file with the same bytes stays.
 func (f *ArchiveFile) Publish(ctx context.Context) (changed bool, err error) {
 	same, err := f.isThere(ctx)
 	switch {

@@ -14,7 +14,7 @@ import (
 // maxOpened bounds the documents that are opened to find one.
 const maxOpened = 256
 
-// Chosen is the document of a layout that was looked for.
+// Chosen is the document that [Layout.Choose] found.
 type Chosen struct {
 	Named
 	Data []byte
@@ -34,7 +34,7 @@ func (e *Unread) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong with the document.
 func (e *Unread) Unwrap() error { return e.Err }
 
-// Kind is what [Layout.Choose] looks for.
+// Kind is the kind of document that [Layout.Choose] looks for.
 type Kind struct {
 	// Name is what people call one of the kind.
 	Name string
@@ -45,10 +45,11 @@ type Kind struct {
 	Other error
 }
 
-// Choose finds the one document of a kind in a layout: that with a name or a digest, if one is
-// given. Indexes are looked at, those within other ones too; what an index of the kind names is a
-// part of it. Manifests are looked at where no index is of the kind. If the layout has no document
-// of the kind, the error is an [Unread], or the error that Is returned for a document.
+// Choose finds the one document of a kind in a layout. If name is not empty, it is a name or a
+// digest of the document. Choose looks at indexes, also at indexes inside of indexes; the manifests
+// of a found index are a part of it. If no index is of the kind, Choose looks at manifests. If the
+// layout has no document of the kind, the error is an [Unread], or the error that Is returned for a
+// document.
 func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, error) {
 	all, err := l.Index()
 	if err != nil {

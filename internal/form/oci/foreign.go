@@ -10,11 +10,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// ErrNotLayout says that something is whole, as far as it was looked at, but no
-// layout: an archive of something else, a web page, an empty directory.
+// ErrNotLayout is the error of something that is not damaged, but not a layout: another archive, a
+// web page, an empty directory.
 var ErrNotLayout = errors.New("neither a bundle nor an image that botkube-mirror wrote")
 
-// Hint is the next step for what is no mirror.
+// Hint is the hint for a target that is not a mirror.
 const Hint = "use one of: a bundle (FILE.tar or a directory); a directory, a site or an image that pull or unpack wrote; a lock; docker://REFERENCE; - for standard input"
 
 // notLayout is an [ErrNotLayout] that says what there is instead.

@@ -46,7 +46,7 @@ func (n Named) IsIndex() bool {
 	return n.MediaType == "application/vnd.oci.image.index.v1+json" || n.MediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-// String says in a message what is named.
+// String describes the document in messages: names, digest and type.
 func (n Named) String() string {
 	what := n.ArtifactType
 	if what == "" {
@@ -111,9 +111,9 @@ func (p Probe) ConfigType() string {
 	return p.Config.MediaType
 }
 
-// Index returns what index.json names. A document that has several names stands in
-// it once for each. Keys that are not known are ignored, as OCI has readers do:
-// whoever copied the layout may have added some.
+// Index returns the documents of index.json. A document with several names is listed there once for
+// each name. Unknown keys are ignored, as the OCI specification requires: a tool that copied the
+// layout may have added some.
 func (l *Layout) Index() ([]Named, error) {
 	data, err := l.Document(IndexName)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,8 +16,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Layout is an OCI image layout that is read where it lies: in a directory, or in a
-// tar file. It is a [Reader]. Its methods may be called concurrently.
+// Layout is an OCI image layout that is read in place, in a directory or in a tar file. It is a
+// [Reader]. Its methods may be called concurrently.
 type Layout struct {
 	files files
 	// name is the path that was opened.
@@ -36,13 +36,13 @@ type files interface {
 	holds() (blobs, anything bool)
 }
 
-// StandardInput is the name of a layout that has none.
+// StandardInput is the name of a layout that is read from standard input.
 const StandardInput = "standard input"
 
 // Name returns the path that was opened, or [StandardInput].
 func (l *Layout) Name() string { return l.name }
 
-// Made returns the time that the entries of a tar have, or zero if there is none.
+// Made returns the latest time of the entries of a tar file, or zero for a directory.
 func (l *Layout) Made() time.Time {
 	if t, ok := l.files.(*tarFiles); ok {
 		return t.made
@@ -66,7 +66,8 @@ func (l *Layout) Close() error {
 	return l.closer.Close()
 }
 
-// Document reads a file that is no blob. An absent one is an [fs.ErrNotExist].
+// Document reads a file that is not a blob. If the file is missing, the error is an
+// [fs.ErrNotExist].
 func (l *Layout) Document(name string) ([]byte, error) {
 	f, size, err := l.files.open(name)
 	if err != nil {
@@ -122,8 +123,8 @@ func (l *Layout) noLayout() error {
 	return notLayout("the file %s is missing", FileName)
 }
 
-// Explain names the layout in an error, and says what to do about it. What is what the
-// layout holds ("the bundle"), if that is known.
+// Explain adds the name of the layout and a hint to an error. what is what the layout contains
+// ("the bundle"), or empty if that is not known.
 func (l *Layout) Explain(what string, err error) error {
 	e := fault.New(fault.KindOf(err), "%s: %w", l.called(what), err)
 	if errors.Is(err, ErrNotLayout) {
@@ -162,7 +163,8 @@ func (l *Layout) copyAgain() string {
 	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(l.name))
 }
 
-// Has looks for a blob of a size, without reading it.
+// Has returns an error if the layout lacks a blob, or if the blob has another size. It does not
+// read the blob.
 func (l *Layout) Has(b lock.Blob) error {
 	size, err := l.files.size(BlobPath(b.SHA256))
 	switch {
@@ -176,7 +178,7 @@ func (l *Layout) Has(b lock.Blob) error {
 	return nil
 }
 
-// File opens a blob to read in any order. What it holds may be damaged.
+// File opens a blob for random access. The content may be damaged.
 func (l *Layout) File(d lock.SHA256) (blob.File, error) {
 	f, _, err := l.files.open(BlobPath(d))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -206,7 +208,7 @@ func (l *Layout) Open(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
 	return readableFile{f}, nil
 }
 
-// readableFile reports what a bad disk shows as damage.
+// readableFile reports read errors, as of a bad disk, as damage.
 type readableFile struct{ blob.File }
 
 func (f readableFile) Read(p []byte) (int, error) {
@@ -217,7 +219,8 @@ func (f readableFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unreadable is the damage that a bad disk shows, or a missing right.
+// unreadable is the error of a file that cannot be read, because of a bad disk or missing
+// permissions.
 func unreadable(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err

@@ -1,7 +1,6 @@
-// Package oci reads the files of an OCI image layout (image-spec,
-// image-layout.md), in a directory or in a tar file where they lie, and believes
-// nothing of it: a tar must be whole to the last byte, and no link is followed. It
-// writes the tar files of layouts, for bundles and images alike.
+// Package oci reads and writes OCI image layouts (image-spec, image-layout.md) in a directory or a
+// tar file, for bundles and images. Reading verifies everything: a tar file must be complete to the
+// last byte, and no link is followed.
 package oci
 
 // Names in a layout.
@@ -24,7 +23,7 @@ const (
 	maxEntries  = 200_000
 )
 
-// Clip shortens what comes from outside for a message.
+// Clip shortens a text that is not from this program, for a message.
 func Clip(s string) string {
 	if len(s) > 100 {
 		return s[:100] + "…"

@@ -43,9 +43,9 @@ func isTar(data []byte) bool {
 	return len(data) >= BlockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
 }
 
-// Open opens the layout that is a directory or a tar file. One that a tool compressed,
-// as hauler store save does, is unpacked into a temporary file without a name. What is
-// none is an [ErrNotLayout].
+// Open opens a layout in a directory or a tar file. If a tool compressed the tar file, as hauler
+// store save does, it is decompressed to a temporary file without a name. If there is no layout,
+// the error is an [ErrNotLayout].
 func Open(ctx context.Context, path string) (*Layout, error) {
 	fi, err := os.Stat(path)
 	switch {
@@ -69,15 +69,14 @@ func Open(ctx context.Context, path string) (*Layout, error) {
 	return openFile(ctx, f, f, path)
 }
 
-// OpenDir returns the layout in a directory, which may have nothing of one yet. The
-// root stays the caller's.
+// OpenDir returns the layout in a directory, which may still be empty. The caller closes root.
 func OpenDir(root *os.Root, path string) *Layout {
 	return &Layout{files: dirFiles{root}, name: path, dir: true}
 }
 
-// OpenStream opens the layout in a tar on standard input: in place if that is a file,
-// else in a temporary copy without a name, for a layout is not read in the order in
-// which its bytes lie.
+// OpenStream opens the layout in a tar on standard input. If standard input is a file, it is read
+// in place. Otherwise it is copied to a temporary file without a name, since a layout is not read
+// from start to end.
 func OpenStream(ctx context.Context, stdin io.Reader) (*Layout, error) {
 	if f, ok := stdin.(*os.File); ok {
 		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
@@ -113,7 +112,7 @@ func openFile(ctx context.Context, f *os.File, closer io.Closer, name string) (*
 	return l.inTar(f, fi.Size())
 }
 
-// OpenTar opens the layout in a tar of a size. The name is for messages.
+// OpenTar opens the layout in a tar of size bytes. name is for messages.
 func OpenTar(r io.ReaderAt, size int64, name string) (*Layout, error) {
 	return (&Layout{name: name}).inTar(r, size)
 }
@@ -134,7 +133,7 @@ func (l *Layout) checked() (*Layout, error) {
 	return l, nil
 }
 
-// Unopened says why nothing at a path can be opened, and what to do.
+// Unopened is the error of a path that cannot be opened, with a hint.
 func Unopened(path string, err error) error {
 	e := fault.New(fault.Usage, "opening %s: %w", path, disk.Reason(err))
 	if errors.Is(err, fs.ErrPermission) {

@@ -12,10 +12,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Reader gives documents and blobs by their digests: of a layout, or of a repository
-// of a registry. What it does not have is an error of kind [fault.Incomplete], what it
-// knows to be damaged one of kind [fault.Integrity]. [ReadManifest], [ReadBlob],
-// [Stream] and [Check] compare what it gives. Its methods may be called concurrently.
+// Reader reads documents and blobs by their digests, from a layout or from a repository in a
+// registry. The error of a missing blob has kind [fault.Incomplete], that of a blob known to be
+// damaged [fault.Integrity]. [ReadManifest], [ReadBlob], [Stream] and [Check] verify the content.
+// Its methods may be called concurrently.
 type Reader interface {
 	// Manifest returns a manifest or an index, which registries keep apart from blobs.
 	Manifest(ctx context.Context, b lock.Blob) ([]byte, error)
@@ -60,15 +60,15 @@ func checkSize(b lock.Blob, max int64) error {
 	return nil
 }
 
-// Check reads a blob to its end, and compares it.
+// Check reads a blob to its end, and verifies its digest.
 func Check(ctx context.Context, from Reader, b lock.Blob) error {
 	return blob.Again(ctx, func(error) error {
 		return Stream(ctx, from, b, func(io.Reader) error { return nil })
 	})
 }
 
-// Stream gives the content of a blob to read, and compares all of it. If the content
-// cannot be read, or is wrong, that is the error, whatever read makes of it.
+// Stream calls read with the content of a blob, and verifies all of it. If the content cannot be
+// read or is wrong, Stream returns that error, whatever read returns.
 func Stream(ctx context.Context, from Reader, b lock.Blob, read func(io.Reader) error) error {
 	content, err := from.Open(ctx, b)
 	if err != nil {
@@ -83,7 +83,7 @@ func Stream(ctx context.Context, from Reader, b lock.Blob, read func(io.Reader) 
 	return readErr
 }
 
-// Missing is the error of a blob that is not there.
+// Missing is the error of a missing blob.
 func Missing(d lock.SHA256) error {
 	return fault.New(fault.Incomplete, "%s is missing", BlobPath(d))
 }

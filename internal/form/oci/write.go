@@ -32,9 +32,9 @@ const (
 	writtenAtOnce = 16 << 20
 )
 
-// Archive lays out the tar file of a layout: entries in the order in which they are added, the
-// content of blobs by where it is read. It does not use archive/tar to write contents: that would
-// prevent the kernel from copying from file to file.
+// Archive is the plan of a layout's tar file: its entries, in the order in which they are added.
+// The content of blobs is read while the file is written. It does not use archive/tar to write
+// contents: that would prevent the kernel from copying from file to file.
 type Archive struct {
 	modTime time.Time
 	parts   []part
@@ -144,9 +144,9 @@ func (a *Archive) Flush(ctx context.Context, w io.Writer) error {
 	return a.err
 }
 
-// WriteStream writes the archive to where nothing can be taken back: each blob is
-// verified before it is copied, while the one before it is, so that what was read is
-// still in memory. With an error, what was written lacks its end.
+// WriteStream writes the archive to a stream. Each blob is verified before it is copied, while the
+// blob before it is being copied, so that it is still in memory. After an error, the end of the
+// archive is missing.
 func (a *Archive) WriteStream(ctx context.Context, w io.Writer, from blob.Source) error {
 	g, ctx := errgroup.WithContext(ctx)
 	verified := make(chan struct{})
@@ -253,8 +253,8 @@ func (o *output) write(ctx context.Context, w io.Writer, p part) error {
 	return nil
 }
 
-// CheckFile reports why a file could not be written, or that it is one which this
-// program cannot have written, before anything is done for it. It leaves nothing behind.
+// CheckFile returns an error if a file cannot be written, or if the existing file cannot be from
+// botkube-mirror. It leaves no files behind.
 func CheckFile(path string) error {
 	if err := atomicfile.Check(path); err != nil {
 		return err
@@ -267,9 +267,9 @@ func CheckFile(path string) error {
 		WithHint("name another file, or remove this one")
 }
 
-// WriteFile writes a file, under a temporary name until it is whole and on disk. If
-// one with the same bytes is there, that stays. The directory is created if need be.
-// A run that finds another one at the file waits, and calls waiting, if that is not nil.
+// WriteFile writes a file, with a temporary name until it is complete and on disk. An existing file
+// with the same bytes stays. The directory is created if necessary. If another run writes the file,
+// WriteFile waits, and calls waiting if that is not nil.
 func WriteFile(ctx context.Context, path string, waiting func(path string), write func(*os.File) error) (changed bool, err error) {
 	out, err := atomicfile.Open(ctx, path, waiting)
 	if err != nil {
@@ -308,8 +308,8 @@ func (p part) compare(ctx context.Context, section io.Reader) error {
 	return err
 }
 
-// SourceDiffers says what is wrong if what was written is not the blob of a digest:
-// the source, usually, even if it remembers to have verified that.
+// SourceDiffers is the error if the written bytes do not have the digest of the blob. Usually the
+// source is damaged, even if it was verified earlier.
 func SourceDiffers(ctx context.Context, from blob.Source, d lock.SHA256) error {
 	if f, ok := from.(interface{ Forget(lock.SHA256) }); ok {
 		f.Forget(d)
@@ -321,8 +321,8 @@ func SourceDiffers(ctx context.Context, from blob.Source, d lock.SHA256) error {
 		WithHint("run the same command again; if it fails again, check the disk and the memory of this machine")
 }
 
-// ExplainWriting says what to do about errors of the file system. Elsewhere names
-// another place to write to.
+// ExplainWriting adds a hint to an error of the file system. elsewhere is a step that names another
+// place to write to.
 func ExplainWriting(err error, elsewhere string) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err

@@ -1,5 +1,6 @@
-// Package page makes the page for people of a mirror that is served. It is one HTML file, with its
-// style in it, without scripts, and without anything from elsewhere. The package does no I/O.
+// Package page renders the web page of a site or a served mirror: versions, plugins, checksums and
+// Helm values. The page is one HTML file with its own style, without scripts and without external
+// resources. The package does no I/O.
 package page
 
 import (

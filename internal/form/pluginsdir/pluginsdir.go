@@ -1,6 +1,6 @@
-// Package pluginsdir is the content of an agent's plugin cache directory: which files
-// it has, and how each is made. Writing them somewhere, to a directory or into
-// the layers of an image, is for others.
+// Package pluginsdir defines the content of an agent's plugin cache directory: its files, and how
+// each file is made. Packages dir and image write these files to a directory or to the layers of an
+// image.
 package pluginsdir
 
 import (

@@ -1,5 +1,5 @@
-// Package site writes a static web root from which an agent downloads
-// everything, with the upstream files as their publishers made them:
+// Package site writes and reads sites. A site is a static web root from which an agent downloads
+// plugins. Its upstream files are byte for byte those of their publishers:
 //
 //	{tag}/{repository}/plugins-index.yaml    an index that names files of the site only
 //	{tag}/lock.json                          what the version was made of
@@ -7,9 +7,9 @@
 //	files/{first 2 digits}/{sha256}/{name}   an upstream file
 //	index.html, {tag}/index.html             pages for people
 //
-// A tag is a Botkube version, or a part of the lock's digest: see [lock.Lock.Tag]. Versions
-// lie side by side and share files, whose URLs tell their content, so that
-// servers and proxies may keep them for ever. Only documents ever change.
+// A tag is a Botkube version, or a part of the lock's digest: see [lock.Lock.Tag]. Versions are
+// side by side and share files. The URL of a file contains its digest, so servers and proxies may
+// cache it forever. Only documents change.
 //
 // Files are written first and indexes last, each under a temporary name in
 // .botkube-mirror that is renamed when it is whole, so that an agent always
