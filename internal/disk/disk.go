@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// Hint returns what to do about an error that says that a file system lacks a feature
-// which this program needs, and "" for any other error. elsewhere names another
-// place to write to.
+// Hint returns the hint for an error of a file system that lacks a feature which this program
+// needs, and "" for other errors. elsewhere is a step that names another place to write to.
 func Hint(err error, elsewhere string) string {
 	link, isLink := errors.AsType[*os.LinkError](err)
 	switch {

@@ -54,10 +54,10 @@ func repairedMode(mode, want fs.FileMode) fs.FileMode {
 	return mode&^writableByAll | want
 }
 
-// Repair adds to the mode of what lies at a path below a root what it lacks, and takes
-// away what is wrong in it. The reader needs of it what another mode would let it. It
-// reports whether the mode changed: file systems with modes of their own refuse or ignore
-// it, as with [SetMode].
+// Repair corrects the mode of a file or directory at a path below root: it adds the bits of want,
+// and removes setuid, setgid, sticky and write permission for all users. The reader r needs the
+// permissions of need. Repair reports whether the mode changed: file systems with modes of their
+// own refuse or ignore it, as with [SetMode].
 func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, r Reader) (changed bool, err error) {
 	mode := repairedMode(fi.Mode(), want)
 	if mode == fi.Mode() {

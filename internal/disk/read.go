@@ -18,7 +18,7 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("it has more than the maximum of %d bytes", e.Max)
 }
 
-// ReadAtMost reads to the end. More than max bytes are a [TooLongError].
+// ReadAtMost reads to the end. If there are more than max bytes, the error is a [TooLongError].
 func ReadAtMost(r io.Reader, max int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, max+1))
 	if err == nil && int64(len(data)) > max {
@@ -38,7 +38,8 @@ func ReadFile(name string, max int64) ([]byte, error) {
 	return data, Reason(err)
 }
 
-// ReadRegular is [ReadFile]; what is not regular or too large is of kind [fault.Integrity].
+// ReadRegular is [ReadFile] for regular files only. The error of another kind of file, or of one
+// that is too large, has kind [fault.Integrity].
 func ReadRegular(name string, max int64) ([]byte, error) {
 	f, _, err := Open(name)
 	if err != nil {

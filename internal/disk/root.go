@@ -101,8 +101,8 @@ func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
 	return fi, notRegular(fi)
 }
 
-// CheckParents refuses a path below a root if something above it is no directory,
-// such as a link. What is absent is no error.
+// CheckParents returns an error if something above a path below root is not a directory, such as a
+// link. A missing directory is not an error.
 func CheckParents(root *os.Root, name string) error {
 	for dir := path.Dir(path.Clean(name)); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		if fi, err := root.Lstat(dir); err == nil && !fi.IsDir() {

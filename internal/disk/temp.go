@@ -38,7 +38,7 @@ func (t *Temp) Close() error {
 	return err
 }
 
-// CheckWritable reports why no file can be created in a directory. pattern is as for
+// CheckWritable returns an error if no file can be created in a directory. pattern is as for
 // [os.CreateTemp], for systems on which the file must have a name.
 func CheckWritable(dir, pattern string) error {
 	f, err := tempFile(dir, pattern)

@@ -8,7 +8,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
-// Diffed is what changed between two mirrors. It is printed as JSON for machines.
+// Diffed is the difference between two mirrors. It is printed as JSON for machines.
 type Diffed struct {
 	A DiffedSide `json:"a"`
 	B DiffedSide `json:"b"`
@@ -39,14 +39,14 @@ type NewContent struct {
 	Unverified []string `json:"unverified"`
 }
 
-// NotCompared is something that one side has no room for.
+// NotCompared is something that the form of one side cannot have.
 type NotCompared struct {
 	Subject lock.Subject `json:"subject"`
 	// Kind is that of the side that has no room.
 	Kind form.Kind `json:"kind"`
 }
 
-// Diff compares what two mirrors hold, by their documents.
+// Diff compares the content of two mirrors. It reads only documents, no plugin files.
 func (s *Session) Diff(ctx context.Context, targetA, targetB string) (*Diffed, error) {
 	if err := checkStandardInput(targetA, targetB); err != nil {
 		return nil, err

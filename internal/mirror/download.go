@@ -232,7 +232,8 @@ func fetchedOr(reused bool) EventKind {
 	return EventFetched
 }
 
-// Waiting is the event that another run, or another part of this one, is downloading the same.
+// Waiting is the event of waiting for another run, or another part of this run, that downloads the
+// same file.
 func Waiting(subject string) Event {
 	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of the file is running"}
 }

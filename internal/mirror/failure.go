@@ -29,11 +29,11 @@ type Failure struct {
 	Missing bool `json:"missing,omitempty"`
 }
 
-// Incomplete is the error of a run that went on after failures.
+// Incomplete is the error of a run with --keep-going that could not download some files.
 type Incomplete struct {
 	// Failures are sorted by their URLs.
 	Failures []Failure
-	// Files is how many there were to be had.
+	// Files is the number of files of the run.
 	Files int
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// KnownPlugin is a version of a plugin that a command can be asked for.
+// KnownPlugin is a version of a plugin, for shell completion.
 type KnownPlugin struct {
 	agent.PluginKey
 	Type         agent.PluginType

@@ -13,10 +13,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// KindUpstream is no mirror, but what one could be made of.
+// KindUpstream is the kind of a listing of upstream, which is not a mirror yet.
 const KindUpstream form.Kind = "upstream"
 
-// Identity says which mirror it is.
+// Identity identifies a mirror.
 type Identity struct {
 	// Target is empty for what upstream offers.
 	Target         string           `json:"target,omitempty"`
@@ -35,8 +35,8 @@ func identify(m *form.Mirror) Identity {
 	}
 }
 
-// Listing is what a mirror holds. It is printed as JSON for machines: what is
-// here stays as it is, see docs/reference/json-checks.md.
+// Listing is the content of a mirror. It is printed as JSON: existing fields never change, see
+// docs/reference/json-checks.md.
 type Listing struct {
 	Identity
 	// Mount is where an agent must see a directory or an image.
@@ -184,8 +184,8 @@ func pinnedFiles(l *lock.Lock) map[string]ListedFile {
 	return files
 }
 
-// ListUpstream tells what a pull would hold, and downloads no artifact. A selection that names no
-// platform is for all; plugins are listed for those only that they can start on.
+// ListUpstream lists what a pull would mirror, and downloads no artifact. A selection without
+// platforms is for all platforms. Plugins are listed only for platforms on which they can start.
 func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Listing, error) {
 	if len(sel.Platforms) == 0 && sel.Lock == "" {
 		sel.AllPlatforms = true

@@ -25,8 +25,8 @@ type LockOptions struct {
 }
 
 // Lock resolves a selection and pins it. It downloads only artifacts without a known digest and
-// size. They go to the store, where a later pull finds them. Configured is what the values come to,
-// or nil if there are none.
+// size. They go to the store, where a later pull finds them. The second result is the agent that
+// the values configure, or nil without values.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
 	o.Selection.Pin = true
 	ahead := s.lookAhead(ctx, true)

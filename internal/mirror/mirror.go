@@ -15,7 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// Session is the store and the network of one run. What a command does not need is nil.
+// Session has the store and the network clients of one run. Fields that a command does not need are
+// nil.
 type Session struct {
 	Store    *store.Store
 	Fetch    *fetch.Client
@@ -73,7 +74,7 @@ const (
 	EventCompleted EventKind = "completed"
 )
 
-// Activity is what moves most of the bytes of a run.
+// Activity is the kind of work that moves most of the bytes of a run.
 type Activity string
 
 // The activities.

@@ -18,7 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// Newest stands for the newest release of Botkube.
+// Newest is the value of a version for the newest release of Botkube.
 const Newest = "latest"
 
 // OutdatedOptions say what [Session.Outdated] compares a mirror with.
@@ -31,8 +31,8 @@ type OutdatedOptions struct {
 	Headers []resolve.Header
 }
 
-// Outdated is what upstream has and a mirror lacks. It is printed as JSON for machines: what is
-// here stays as it is, see docs/reference/json-checks.md.
+// Outdated is what upstream has and a mirror lacks. It is printed as JSON: existing fields never
+// change, see docs/reference/json-checks.md.
 type Outdated struct {
 	Identity
 	// Outdated says that anything differs.
@@ -98,7 +98,7 @@ type UncomparedFile struct {
 // NoChecksum is the usual reason of an [UncomparedFile].
 const NoChecksum = "neither the index nor the publisher gives a SHA-256 checksum"
 
-// FailedQuestion is something that is not compared, because upstream did not say.
+// FailedQuestion is something that could not be compared, because a request to upstream failed.
 type FailedQuestion struct {
 	// About names what is not compared.
 	About string `json:"about"`
@@ -147,9 +147,9 @@ type outdating struct {
 	told map[string]bool
 }
 
-// Outdated tells what upstream has that is newer than a mirror, and what it replaced. It downloads
-// no artifact but templates. An error says why the mirror could not be compared at all.
-// [Outdated.Failure] says what of it could not be compared.
+// Outdated compares a mirror with upstream: what is newer there, and what was replaced. It
+// downloads no artifact except templates. It returns an error if the mirror could not be compared
+// at all. [Outdated.Failure] returns what could not be compared.
 func (s *Session) Outdated(ctx context.Context, target string, options OutdatedOptions) (*Outdated, error) {
 	m, err := s.open(ctx, target)
 	if err != nil {

@@ -33,8 +33,8 @@ func (s *Session) Prune(ctx context.Context, target string, dry bool) (Pruned, e
 	return Pruned{DryRun: dry, Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 
-// SweepStore removes blobs that no output on this machine is made of, and what killed runs left. If
-// the store is only looked at, it says what it would remove.
+// SweepStore removes blobs that no output on this machine needs, and temporary files of killed
+// runs. If the store is only for looking, it returns what it would remove.
 func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 	needed := map[lock.SHA256]bool{}
 	var unread []error

@@ -23,7 +23,7 @@ type PushOptions struct {
 	Image form.WriteOptions
 }
 
-// Push publishes a bundle's content in a registry. See [push.Pusher.Push].
+// Push publishes a bundle to a registry. See [push.Pusher.Push].
 func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error) {
 	if err := push.CheckMount(o.Image.Mount); err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 type Status string
 
 // The statuses. A dry run has StatusReused for what the store has and StatusMissing for what a pull
-// would download. StatusFailed is for what could not be had.
+// would download. StatusFailed is for files that could not be downloaded.
 const (
 	StatusFetched Status = "fetched"
 	StatusReused  Status = "reused"
@@ -74,12 +74,12 @@ func newOutputResult(t form.Target) OutputResult {
 // String names the output in messages.
 func (o OutputResult) String() string { return o.target.String() }
 
-// Next says to a person how the output is used.
+// Next returns the next steps with the output, for a person.
 func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
 	return o.target.Next(o.Path, o.Written, platforms, mount)
 }
 
-// ArtifactResult says what a run did about an upstream file.
+// ArtifactResult is the result of a run for one upstream file.
 type ArtifactResult struct {
 	ListedFile
 	Status Status `json:"status"`

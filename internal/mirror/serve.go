@@ -19,9 +19,9 @@ import (
 type ServeOptions struct {
 	// Target is a bundle, a directory of bundles, a site or SITE/VERSION.
 	Target string
-	// Listen is HOST:PORT; no host means all, and port 0 a free one.
+	// Listen is HOST:PORT. An empty host means all addresses, port 0 any free port.
 	Listen string
-	// Metrics is HOST:PORT for those who watch over the server, or empty.
+	// Metrics is HOST:PORT of the metrics and health endpoints, or empty.
 	Metrics string
 	// Htpasswd is a file of passwords, or empty.
 	Htpasswd string
@@ -33,7 +33,7 @@ type ServeOptions struct {
 	serve.Options
 }
 
-// Serve answers agents over HTTP until ctx is done.
+// Serve serves a mirror over HTTP or HTTPS until ctx is done.
 func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	if o.BaseURL != "" {
 		if err := form.CheckBaseURL(o.BaseURL); err != nil {

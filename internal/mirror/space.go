@@ -18,17 +18,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
-// Use is the purpose of the room that a run needs on a disk.
+// Use is the purpose of disk space that a run needs.
 type Use string
 
-// What a run needs room for.
+// The purposes of disk space.
 const (
 	UseStore     Use = "store"
 	UseOutput    Use = "output"
 	UseTemporary Use = "temporary"
 )
 
-// Need is how much a run will write to a place.
+// Need is how many bytes a run will write to a directory or a file.
 type Need struct {
 	Use  Use    `json:"use"`
 	Path string `json:"path"`
@@ -48,7 +48,7 @@ func (n Need) String() string {
 	return "the output " + n.Path
 }
 
-// DiskUse is what a run needs of a file system, and what that has.
+// DiskUse is the space that a run needs on a file system, and its free space.
 type DiskUse struct {
 	// Needed is the sum of the needs.
 	Needed  int64 `json:"needed"`
@@ -59,7 +59,7 @@ type DiskUse struct {
 	For []Need `json:"for"`
 }
 
-// Short reports whether there is too little room.
+// Short reports whether the file system has too little free space.
 func (u DiskUse) Short() bool { return u.Free >= 0 && u.Needed > u.Free }
 
 func diskUses(needs []Need) []DiskUse {

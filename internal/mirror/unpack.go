@@ -56,7 +56,7 @@ type Unpacked struct {
 	Copied bool `json:"-"`
 }
 
-// Unpack makes outputs of a mirror. Only a source in a registry needs a network.
+// Unpack writes outputs from a mirror. It uses the network only if the source is in a registry.
 func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error) {
 	if err := o.check(ctx); err != nil {
 		return nil, err

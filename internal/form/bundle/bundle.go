@@ -27,7 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// Types of what a bundle consists of.
+// Media types and artifact types in a bundle.
 const (
 	// ArtifactType is that of the image index and of the plugin manifests.
 	ArtifactType = "application/vnd.botkube.mirror.plugins.v1"
@@ -44,8 +44,8 @@ const (
 	manifestType = string(types.OCIManifestSchema1)
 )
 
-// MemberAnnotation says in the image index what a manifest is that is not one of the
-// plugins'.
+// MemberAnnotation is the annotation in the image index of a manifest that is not a plugins'
+// manifest. Its value is the member.
 const MemberAnnotation = "io.botkube.mirror.member"
 
 // maxManifests bounds those that are read: far more than there are platforms.
@@ -62,8 +62,8 @@ const (
 	imageSuffix = "-image"
 )
 
-// ErrNotBundle says that something is whole, as far as it was looked at, but
-// no bundle: an ordinary image, a compressed file, an empty layout.
+// ErrNotBundle is the error of something that is not damaged, but not a bundle: an ordinary image,
+// a compressed file, an empty layout.
 var ErrNotBundle = errors.New("not a bundle of botkube-mirror")
 
 // Document is an index or a manifest.
@@ -113,7 +113,8 @@ func (d Document) String() string {
 	return d.what() + " for " + d.Platform.String()
 }
 
-// Contents is everything a bundle consists of. It may be used concurrently.
+// Contents is the content of a bundle: its documents and the list of its blobs. It may be used
+// concurrently.
 type Contents struct {
 	Lock *lock.Lock
 	// Tag is that of the image index.

@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Form is the lock and the upstream files as they are, to be carried over.
+// Form is the form of a bundle: a lock and its upstream files, to be carried over the gap.
 var Form = &form.Form{
 	Kind:    "bundle",
 	Name:    "bundle",

@@ -33,8 +33,8 @@ const (
 	windowsLock = "writing.lock"
 )
 
-// CheckLayout reports why [WriteLayout] could not write a directory, before
-// anything is done for it. It leaves nothing behind.
+// CheckLayout returns an error if [WriteLayout] could not write a directory. It leaves no files
+// behind.
 func CheckLayout(ctx context.Context, dir string) error {
 	fi, err := os.Stat(dir)
 	switch {

@@ -13,8 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// Bundle is a bundle that is read where it lies. It is a [blob.Source] of what
-// its lock names. Its methods may be called concurrently.
+// Bundle is a bundle that is read in place. It is a [blob.Source] of the blobs in its lock. Its
+// methods may be called concurrently.
 type Bundle struct {
 	layout   *oci.Layout
 	contents *Contents
@@ -123,7 +123,7 @@ func (b *Bundle) fault(d lock.SHA256, err error) error {
 // Forget has the next [Bundle.Verify] of a blob read it, whatever was read before.
 func (b *Bundle) Forget(d lock.SHA256) { b.known.Delete(d) }
 
-// Verify reads a blob and compares its digest, unless it did before.
+// Verify reads a blob and compares its digest. It does so only once for each blob.
 func (b *Bundle) Verify(ctx context.Context, d lock.SHA256) error {
 	if _, known := b.known.Load(d); known {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Directory is a directory with several bundles in it, which are served together.
+// Directory is the form of a directory with several bundles, which are served together.
 var Directory = &form.Form{
 	Kind:      "bundles",
 	Name:      "directory of bundles",

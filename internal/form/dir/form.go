@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Form is the directory that an agent starts from.
+// Form is the form of an agent's plugin cache directory.
 var Form = &form.Form{
 	Kind:    "directory",
 	Name:    "agent cache directory",

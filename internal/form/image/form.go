@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// Form is the image that has a plugin directory in it.
+// Form is the form of an image with an agent's plugin cache directory.
 var Form = &form.Form{
 	Kind:   "image",
 	Name:   "mountable image",

@@ -161,7 +161,7 @@ func WriteFile(ctx context.Context, name string, l *lock.Lock, src pluginsdir.So
 	return w, nil
 }
 
-// CheckMount reports why an image cannot have the directory at a path.
+// CheckMount returns an error if an image cannot have the plugins' directory at a path.
 func CheckMount(mount string) error {
 	if err := pluginsdir.CheckMount(mount); err != nil {
 		return err

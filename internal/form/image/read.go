@@ -27,7 +27,7 @@ const (
 	maxDocuments = 64 << 20
 )
 
-// Image is what an image holds.
+// Image is an image of plugins that was read.
 type Image struct {
 	// Top is the index, or the manifest where there is but one.
 	Top lock.Blob
@@ -91,7 +91,7 @@ func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 	return nil
 }
 
-// ErrNotImage says of an image that it was not made by [Build].
+// ErrNotImage is the error of an image that was not made by [Build].
 var ErrNotImage = errors.New("not an image of botkube-mirror")
 
 func notImage(why string) error {
@@ -99,8 +99,7 @@ func notImage(why string) error {
 		WithHint("name an image that pull, unpack or push wrote")
 }
 
-// Read reads an image: its index, or the manifest of one for a single platform,
-// is what the caller has found it by.
+// Read reads an image. top is its index, or the manifest of an image for a single platform.
 func Read(ctx context.Context, top []byte, from oci.Reader) (*Image, error) {
 	manifests, err := manifestsIn(top)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// Name is that of the page's file in a site: what web servers answer a directory with.
+// Name is the name of the page's file in a site. Web servers answer a request for a directory with
+// it.
 const Name = "index.html"
 
 // Page is the content of a page: a version of a mirror, and a list of the other versions.
@@ -36,7 +37,7 @@ type Listed struct {
 	Shown bool
 }
 
-// Totals are a version in one line.
+// Totals is the summary of a version.
 type Totals struct {
 	Tag       string
 	Platforms []agent.Platform
@@ -111,7 +112,7 @@ type File struct {
 	VerifiedWith        []string
 }
 
-// Voucher is a source of checksums, and for how many files it vouches.
+// Voucher is a source of checksums, with the number of files that it has checksums for.
 type Voucher struct {
 	Source lock.ChecksumSource
 	Files  int
@@ -132,7 +133,7 @@ func Policy() string { return policy() + "; frame-ancestors 'none'" }
 // mark is what every page has, and no other tool writes.
 const mark = `<meta name="generator" content="botkube-mirror">`
 
-// Head is how many bytes at the start of a file tell whether it is a page of a mirror.
+// Head is the number of bytes at the start of a file that [IsPage] and [MadeIn] need.
 const Head = 4 << 10
 
 // MadeIn returns when the mirror was made by a file that starts so, or zero.

@@ -20,7 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
-// Paths of what a directory holds beside what the agent reads.
+// Paths of the files in a directory that the agent does not read.
 const (
 	// MetaDir is the directory of everything else here.
 	MetaDir = atomicdir.MetaDir
@@ -30,7 +30,7 @@ const (
 	SumsPath = MetaDir + "/SHA256SUMS"
 )
 
-// Reader is who must be able to use a cache directory: the agent of the chart.
+// Reader is the user that must be able to read a cache directory: the agent of the Helm chart.
 var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 
 // Source is what the files of a directory are made of: upstream files, or
@@ -79,7 +79,7 @@ func Paths(l *lock.Lock, p agent.Platform) []string {
 	return paths
 }
 
-// CheckMount reports why a path cannot be the agent's cache directory.
+// CheckMount returns an error if a path cannot be the agent's cache directory.
 func CheckMount(mount string) error {
 	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
 		return fault.New(fault.Usage, "%q cannot be the agent's plugins.cacheDir: it must be an absolute path without . or .., for example /plugins", mount)

@@ -11,7 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// Unfit is a file that an agent has for a program, and cannot run.
+// Unfit is a file that an agent would run as a program, and cannot run.
 type Unfit struct {
 	Platform   agent.Platform  `json:"platform"`
 	Plugin     agent.PluginKey `json:"plugin"`
@@ -37,8 +37,8 @@ func remedy(f lock.File) string {
 	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and report the problem to its publisher", f.Plugin.Repository, f.Plugin.Name)
 }
 
-// JudgeProgram reports what of a file keeps an agent from running it. If the kind of the file is
-// not known, the file counts as usable.
+// JudgeProgram reports whether an agent cannot run a file, and why. If the kind of the file is not
+// known, the file counts as usable.
 func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
 	fitness := made.Program.RunsOn(p)
 	if f.Template != "" || fitness == agent.Fits {
@@ -141,7 +141,7 @@ func (c *counted) Reset() error {
 
 func (c *counted) Blob() lock.Blob { return lock.Blob{Size: c.size} }
 
-// ProgramOf says what a blob is.
+// ProgramOf returns the kind of program that a blob is.
 func ProgramOf(blobs blob.Source, d lock.SHA256) (agent.Program, error) {
 	f, err := blobs.Open(d)
 	if err != nil {

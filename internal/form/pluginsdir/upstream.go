@@ -51,7 +51,7 @@ func MostOf(f lock.File) int64 {
 	return archive.Limits{}.MaxUnpacked(f.Artifact.Size)
 }
 
-// MostOfAny bounds, in bytes, a file that no lock names.
+// MostOfAny is the maximum size, in bytes, of a file that is not in the lock.
 func MostOfAny() int64 { return archive.DefaultLimits.UnpackedBytes }
 
 // how names what is taken out of an artifact.

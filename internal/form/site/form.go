@@ -17,7 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
-// Form is the web root from which agents download.
+// Form is the form of a site: a web root from which agents download.
 var Form = &form.Form{
 	Kind:   "site",
 	Name:   "site",

@@ -14,10 +14,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
 )
 
-// PagePath returns where the page of a version is.
+// PagePath returns the path of a version's web page in the site.
 func PagePath(tag string) string { return path.Join(tag, page.Name) }
 
-// Paged is a version as its page needs it.
+// Paged has what the web page of a version shows.
 type Paged struct {
 	Lock *lock.Lock
 	// BaseURL is empty if it is not known.
@@ -28,7 +28,7 @@ type Paged struct {
 	Password bool
 }
 
-// VersionPage returns the page for people of a version.
+// VersionPage returns the web page of a version.
 func VersionPage(p Paged) ([]byte, error) {
 	v, err := p.describe("..")
 	if err != nil {
@@ -37,8 +37,8 @@ func VersionPage(p Paged) ([]byte, error) {
 	return (&page.Page{Version: v, Up: "../" + page.Name}).Render(), nil
 }
 
-// RootPage returns the page for people of a web root with versions. It shows the newest version
-// that has a known base URL.
+// RootPage returns the web page of a site with all its versions. It shows the newest version that
+// has a known base URL.
 func RootPage(versions []Paged) ([]byte, error) {
 	p := new(page.Page)
 	for _, v := range newestFirst(versions) {

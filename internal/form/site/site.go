@@ -59,7 +59,7 @@ func baseURL(raw string) (string, error) {
 	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
-// IndexURL returns where an agent finds the index of a repository.
+// IndexURL returns the URL at which an agent finds the index of a repository.
 func IndexURL(base string, l *lock.Lock, repository string) (string, error) {
 	base, err := baseURL(base)
 	if err != nil {
