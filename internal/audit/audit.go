@@ -270,7 +270,7 @@ func (r *Report) Notes() []string {
 	r.mu.Lock()
 	all := slices.Clone(r.notes)
 	if n := len(r.exposed); n > 0 {
-		all = append(all, fmt.Sprintf("every user may change %d of the files, for example %s: the next pull or unpack takes that right away if the file system lets it",
+		all = append(all, fmt.Sprintf("every user can change %d files, for example %s: the next pull or unpack corrects their modes if the file system allows it",
 			n, slices.Min(r.exposed)))
 	}
 	r.mu.Unlock()

@@ -184,11 +184,11 @@ func TestPredict(t *testing.T) {
 		mirror   int
 	}{
 		{"all is there", []string{binary, helm}, index, true, nil, 0, 0},
-		{"a dependency leads elsewhere", []string{binary}, index, true, []string{"dependency https://example.com/helm the dependency helm is not there"}, 0, 0},
+		{"a dependency leads elsewhere", []string{binary}, index, true, []string{"dependency https://example.com/helm dependency helm is missing"}, 0, 0},
 		{"the binary is not on the disk", []string{helm}, index, true, nil, 1, 0},
 		{"the binary comes from the mirror", []string{helm}, index, false, nil, 0, 1},
-		{"there is no index", nil, "", true, []string{"index " + indexAt + " demo.yaml is not there"}, 1, 0},
-		{"the index lacks it", nil, "entries: []\n", true, []string{"index " + indexAt + " the index that is there does not have demo/echo as the agent needs it, so that it asks again"}, 1, 0},
+		{"there is no index", nil, "", true, []string{"index " + indexAt + " demo.yaml is missing"}, 1, 0},
+		{"the index lacks it", nil, "entries: []\n", true, []string{"index " + indexAt + " the index of the mirror does not have demo/echo, so the agent asks upstream"}, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := StartState{

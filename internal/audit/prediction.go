@@ -75,13 +75,13 @@ func (g StartState) because(c agent.Call, key string) string {
 	switch c.Kind {
 	case agent.CallIndex:
 		if _, there := g.Indexes[c.Repository]; there {
-			return fmt.Sprintf("the index that is there does not have %s as the agent needs it, so that it asks again", key)
+			return fmt.Sprintf("the index of the mirror does not have %s, so the agent asks upstream", key)
 		}
-		return agent.IndexPath(c.Repository) + " is not there"
+		return agent.IndexPath(c.Repository) + " is missing"
 	case agent.CallDependency:
-		return fmt.Sprintf("the dependency %s is not there", c.Dependency)
+		return fmt.Sprintf("dependency %s is missing", c.Dependency)
 	}
-	return "its binary is not there"
+	return "its binary is missing"
 }
 
 // keys returns the plugins for a platform: by name and, if there are several versions, by each.

@@ -113,11 +113,11 @@ func TestVerifyForeseesTheAgent(t *testing.T) {
 		"nothing": {do: func(*testing.T, mirrored) {}},
 		"a binary is gone": {
 			do: remove(echoBinary), code: 5,
-			fails: []string{"executor botkube/echo: its binary is not there"}, plugins: []string{"botkube/echo"},
+			fails: []string{"executor botkube/echo: its binary is missing"}, plugins: []string{"botkube/echo"},
 		},
 		"a dependency is gone": {
 			do: remove(fluxGH), code: 5,
-			fails: []string{"executor botkubeExtra/flux: the dependency gh is not there"}, plugins: []string{"botkubeExtra/flux"},
+			fails: []string{"executor botkubeExtra/flux: dependency gh is missing"}, plugins: []string{"botkubeExtra/flux"},
 		},
 		"an index is gone": {
 			do: remove("botkube.yaml"), code: 5, asks: []string{IndexURLs["botkube"]},
