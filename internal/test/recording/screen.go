@@ -82,11 +82,15 @@ func (s *screen) typed(line string) {
 		if strings.HasPrefix(text, "#") {
 			look = "dim"
 		}
-		s.change(s.at, func([]cell) []cell { return append(cells(prompt, "dim"), cells(text, look)...) })
-		keys := utf8.RuneCountInString(text)
-		s.rows[s.at].keys = keys
-		s.now += time.Duration(keys) * keystroke
-		s.at, s.column, prompt = s.at+1, 0, "> "
+		there := len(prompt) // without a keystroke
+		typed := append(cells(prompt, "dim"), cells(text, look)...)
+		for part := range slices.Chunk(typed, columns) { // as a terminal breaks a line
+			s.change(s.at, func([]cell) []cell { return part })
+			s.rows[s.at].keys = len(part) - there
+			s.now += time.Duration(len(part)-there) * keystroke
+			s.at, there = s.at+1, 0
+		}
+		s.column, prompt = 0, "> "
 	}
 }
 
