@@ -257,7 +257,7 @@ func TestPullRefusals(t *testing.T) {
 	}{
 		"no output":   {PullOptions{}, fault.Usage, "the output is missing"},
 		"no room":     {PullOptions{WriteOptions: w.outputs(t.TempDir()), Selection: resolve.Selection{Members: resolve.Members{Chart: resolve.Default}}}, fault.Usage, "only be written to a bundle"},
-		"no upstream": {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x"))}, fault.Usage, "neither a Botkube version nor a repository"},
+		"no upstream": {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x"))}, fault.Usage, "neither --version nor --repository"},
 		"no plugin":   {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: w.selection("nope")}, fault.Usage, `repository demo has no plugin "nope"`},
 		"no lock":     {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: resolve.Selection{Lock: t.TempDir()}}, fault.Usage, "reading the lock"},
 	} {

@@ -16,36 +16,36 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// destination is a repository that a part goes to, and the tags that it gets there.
+// destination is the repository for a part, with the tags that the part gets there.
 type destination struct {
 	part Part
 	name registry.Name
 	repo *registry.Repository
 	tags []tag
-	// top is the document that gets the tags; of the image, once it is made.
+	// top is the manifest or index that gets the tags. The image's is empty until it is made.
 	top bundle.Document
-	// below are the manifests of the image, once it is made.
+	// below has the digests of the image's manifests, once they are made.
 	below []lock.SHA256
-	// problem is what is in the way, and refused says that it is the registry, not a tag's other
-	// content. A dry run goes on with the other parts.
+	// problem is why the part cannot be pushed. refused says that the registry refuses it; otherwise a
+	// tag has other content. A dry run continues with the other parts.
 	problem error
 	refused bool
 }
 
-// tag is a tag of a repository, and the digest that it has now; nil if it is not there.
+// tag is a tag of a repository. digest is its present digest, or nil if the tag does not exist.
 type tag struct {
-	name  string
-	there *lock.SHA256
+	name   string
+	digest *lock.SHA256
 }
 
-func (t tag) has(digest lock.SHA256) bool { return t.there != nil && *t.there == digest }
+func (t tag) has(digest lock.SHA256) bool { return t.digest != nil && *t.digest == digest }
 
 func (d *destination) String() string { return d.reference(d.tags[0]) }
 
 func (d *destination) reference(t tag) string { return d.name.String() + ":" + t.name }
 
-// has reports whether a tag has a digest. If it has, everything that the manifest names is there,
-// too: a registry takes no manifest before that.
+// has reports whether a tag has a digest. If so, the registry also has all that the manifest names:
+// it accepts no manifest before that.
 func (d *destination) has(digest lock.SHA256) bool {
 	return slices.ContainsFunc(d.tags, func(t tag) bool { return t.has(digest) })
 }
@@ -55,42 +55,42 @@ func (d *destination) complete(digest lock.SHA256) bool {
 	return !slices.ContainsFunc(d.tags, func(t tag) bool { return !t.has(digest) })
 }
 
-// occupied returns the first tag that is there.
+// occupied returns the first tag that exists.
 func (d *destination) occupied() (tag, bool) {
-	i := slices.IndexFunc(d.tags, func(t tag) bool { return t.there != nil })
+	i := slices.IndexFunc(d.tags, func(t tag) bool { return t.digest != nil })
 	if i < 0 {
 		return tag{}, false
 	}
 	return d.tags[i], true
 }
 
-// keeps reports whether a tag is there that must not change.
+// keeps reports whether a tag exists that must not change.
 func (p *push) keeps(to *destination) bool {
 	_, occupied := to.occupied()
 	return occupied && !p.options.Force
 }
 
-// checkTags refuses to give a tag that is there another content.
+// checkTags returns an error for a tag that exists with other content, unless Force is set.
 func (p *push) checkTags(to *destination, digest lock.SHA256) error {
 	for _, t := range to.tags {
-		if t.there != nil && !t.has(digest) && !p.options.Force {
-			return p.otherContent(to, t, fmt.Sprintf("it is sha256:%s, but would be sha256:%s", t.there, digest))
+		if t.digest != nil && !t.has(digest) && !p.options.Force {
+			return p.otherContent(to, t, fmt.Sprintf("it is sha256:%s, but would be sha256:%s", t.digest, digest))
 		}
 	}
 	return nil
 }
 
-// otherContent is the error of a tag that has other content.
+// otherContent returns the error for a tag that has other content.
 func (p *push) otherContent(to *destination, t tag, differs string) error {
 	at := to.reference(t)
-	hint := fmt.Sprintf("--force replaces it, --skip %s leaves it as it is", to.part)
+	hint := fmt.Sprintf("replace it with --force, or keep it with --skip %s", to.part)
 	switch to.part {
 	case Bundle:
-		hint = fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", form.RegistryPrefix, at, p.Name)
+		hint = fmt.Sprintf("see what differs: botkube-mirror diff %s %s\nreplace it with --force", fault.Quote(form.RegistryPrefix+at), fault.Quote(p.Name))
 	case Image:
-		hint = "the lock, the mount or the program in it differs (every version of botkube-mirror is another program); --force replaces it, --skip image leaves it as it is"
+		hint = "replace it with --force, or keep it with --skip image: the lock, the mount or the version of botkube-mirror in it differs"
 	}
-	return fault.New(fault.Integrity, "%s is there already, with other content: %s", at, differs).WithHint("%s", hint)
+	return fault.New(fault.Integrity, "%s exists with other content: %s", at, differs).WithHint("%s", hint)
 }
 
 type refused struct {
@@ -99,9 +99,9 @@ type refused struct {
 	err  error
 }
 
-// prepare asks for access to every repository, and refuses tags that have other
-// content where that can be known, before anything is uploaded. What the
-// registry refuses, it tells of all repositories at once.
+// prepare asks for access to all repositories, and checks the tags, before anything is uploaded. The
+// image's tags are checked later, when its digest is known. Refusals of several repositories become
+// one error.
 func (p *push) prepare(ctx context.Context) error {
 	names, err := p.options.repositories(p.parts)
 	if err != nil {
@@ -126,7 +126,7 @@ func (p *push) prepare(ctx context.Context) error {
 			continue
 		}
 		switch registry.RefusalOf(err) {
-		case registry.NotRefused, registry.RefusedCredentials: // the same for all
+		case registry.NotRefused, registry.RefusedCredentials: // the same error for all parts
 			if err := p.inTheWay(to, err); err != nil {
 				return err
 			}
@@ -146,7 +146,8 @@ func (p *push) prepare(ctx context.Context) error {
 	return err
 }
 
-// inTheWay returns the error of a tag that has other content. A dry run keeps it for its end.
+// inTheWay returns the error for a tag that has other content. A dry run keeps the error until its
+// end, and continues.
 func (p *push) inTheWay(to *destination, err error) error {
 	if err == nil || !p.options.DryRun || fault.KindOf(err) != fault.Integrity {
 		return err
@@ -156,8 +157,8 @@ func (p *push) inTheWay(to *destination, err error) error {
 	return nil
 }
 
-// ask finds out what a part's tags have. If one has nothing yet, or something else, ask also finds
-// out whether the part can be pushed.
+// ask reads the digests of a part's tags. If a tag does not exist, or will be replaced, it also checks
+// that the repository accepts uploads.
 func (p *push) ask(ctx context.Context, to *destination) (err error) {
 	if to.repo, err = p.Registry.Repository(ctx, to.name, true); err != nil {
 		return err
@@ -167,14 +168,14 @@ func (p *push) ask(ctx context.Context, to *destination) (err error) {
 		there, err := to.repo.Manifest(ctx, t.name)
 		switch {
 		case err == nil:
-			to.tags[i].there = &there.Digest
+			to.tags[i].digest = &there.Digest
 		case !registry.IsNotFound(err):
 			return err
 		default:
 			free = true
 		}
 	}
-	if to.part != Image { // its digest is known once it is made
+	if to.part != Image { // the image's digest is not known before it is made
 		if to.top, _, err = p.documents(to.part); err != nil {
 			return err
 		}
@@ -197,24 +198,24 @@ func refusedError(all []refused, of int) error {
 	for _, r := range all {
 		fmt.Fprintf(&list, "\n  %s: %s", r.name, registry.RefusalText(r.err))
 	}
-	return fault.New(fault.Upstream, "%s refuses %d of the %d repositories that this push needs; nothing was sent:%s",
+	return fault.New(fault.Upstream, "%s refuses %d of the %d repositories, and nothing was sent:%s",
 		all[0].name.Host(), len(all), of, list.String()).WithHint("%s", hintRefused(all, of))
 }
 
-const hintChartPath = "--chart-path botkube-chart puts the chart beside the images; --skip chart leaves it out"
+const hintChartPath = "put the chart beside the images: --chart-path botkube-chart\nor leave it out: --skip chart"
 
-// hintRefused is the next step after repositories were refused.
+// hintRefused returns the next step after repositories were refused.
 func hintRefused(all []refused, of int) string {
 	first := all[0]
 	kind, levels, ecr := registry.RefusalOf(first.err), strings.Count(first.name.Path(), "/"), ecrRegion(first.name.Host()) != ""
 	mayLack := kind == registry.RefusedRepository || kind == registry.RefusedAccess
 	switch {
 	case len(all) == 1 && of > 1 && first.part == Chart && levels > 1 && kind != registry.RefusedQuota:
-		return "some registries have names of two levels only, or want every repository created first: create " + first.name.Path() + " there, or choose another place; " + hintChartPath
+		return "create the repository " + first.name.Path() + " first, if this registry needs that; if it only allows names of two levels, use another path\n" + hintChartPath
 	case mayLack && levels == 0 && !ecr:
-		return "many registries want a project, an organisation or a user before the name: push to " + first.name.Host() + "/PROJECT; if it wants none, create the repositories first, or ask for the right to push"
+		return "push to " + first.name.Host() + "/PROJECT, if this registry needs a project, an organisation or a user; if not, create the repositories first, or ask for the right to push"
 	case mayLack && levels > 1 && first.part != Chart && !ecr:
-		return "is the project there, and may the user push to it? some registries have names of two levels only: there, PREFIX is HOST/PROJECT, and --chart-path names the chart's repository"
+		return "check that the project exists, and that the user may push to it; if this registry only allows names of two levels, push to HOST/PROJECT, and name the chart's repository with --chart-path"
 	case kind != registry.RefusedRepository:
 		return fault.HintOf(first.err)
 	}
@@ -230,14 +231,14 @@ func hintCreate(all []refused) string {
 		}
 	}
 	if len(commands) > 0 {
-		return "create them first, with their lifecycle and scanning as you want them:\n" + strings.Join(commands, "\n")
+		return "create the repositories first, with the lifecycle and scanning that you want:\n" + strings.Join(commands, "\n")
 	}
-	return "create them in the registry first, or the project or organisation that they belong to: " + strings.Join(paths, ", ")
+	return "create these repositories first, or their project or organisation: " + strings.Join(paths, ", ")
 }
 
 var ecrHost = lazyregexp.New(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)$`)
 
-// ecrRegion returns the region of a registry of Amazon's, or "".
+// ecrRegion returns the region of an Amazon ECR registry, or "".
 func ecrRegion(host string) string {
 	if m := ecrHost.FindStringSubmatch(host); m != nil {
 		return m[1]

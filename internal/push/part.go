@@ -12,10 +12,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// Part is something that a push publishes.
+// Part is a part of a bundle that a push publishes in a repository of its own.
 type Part string
 
-// The parts, by the names that flags have for them.
+// The parts, by their names in flags.
 const (
 	// Image is the mountable image.
 	Image Part = "image"
@@ -29,18 +29,18 @@ const (
 	Chart Part = "chart"
 )
 
-// Parts lists all parts, in the order in which they are published. The bundle
-// comes last: a site that finds it finds the rest as well.
+// Parts lists all parts in the order of publishing. The bundle comes last: who finds it there also
+// finds the rest.
 var Parts = []Part{Image, AgentImage, WatcherImage, Chart, Bundle}
 
-// Skippable lists what a push can leave out.
+// Skippable lists the parts that --skip can name.
 var Skippable = append(slices.Clone(Parts), Referrers)
 
-// DefaultChartPath is where below a prefix the chart is, unless told otherwise.
+// DefaultChartPath is the default path of the chart's repository below the prefix.
 const DefaultChartPath = "charts/botkube"
 
-// kinds has for each part where below a prefix it is, and, of one that is a member of the
-// bundle, which. An image has a role in the lock.
+// kinds has, for each part, the path of its repository below the prefix, its member in the bundle if
+// it is one, and its role in the lock if it is an image.
 var kinds = map[Part]struct {
 	path, member string
 	role         lock.ImageRole
@@ -52,7 +52,7 @@ var kinds = map[Part]struct {
 	Chart:        {path: DefaultChartPath, member: bundle.MemberChart},
 }
 
-// PartOf returns the part that one of a lock's images is.
+// PartOf returns the part for an image of a lock.
 func PartOf(role lock.ImageRole) Part {
 	if role == lock.RoleWatcher {
 		return WatcherImage
@@ -67,16 +67,15 @@ func (p Part) heldBy(l *lock.Lock) bool {
 	return p != Chart || l.Chart != nil
 }
 
-// Repository returns where below a prefix a part is published.
+// Repository returns the repository of a part below a prefix. Errors are of kind [fault.Usage].
 func Repository(prefix string, part Part) (registry.Name, error) {
 	return below(prefix, kinds[part].path)
 }
 
-// below returns a repository below a prefix that the user gave. What is
-// wrong with the prefix is told of the prefix.
+// below returns a repository below a prefix. An error about the prefix quotes only the prefix.
 func below(prefix, path string) (registry.Name, error) {
 	prefix = strings.TrimSuffix(strings.TrimPrefix(prefix, form.RegistryPrefix), "/")
-	if strings.Contains(prefix, "/") { // it need have no path, which the parser wants
+	if strings.Contains(prefix, "/") { // a prefix without a path is valid, too
 		if _, err := registry.ParseRepository(prefix); err != nil {
 			return registry.Name{}, err
 		}
@@ -131,8 +130,8 @@ func (o *Options) Check() error {
 	return o.checkChartPath()
 }
 
-// checkChartPath refuses a path that cannot be the chart's, whatever this push
-// publishes: the next one may publish more.
+// checkChartPath returns an error for a path that the chart cannot have, also if this push leaves out
+// the chart or the part at that path.
 func (o Options) checkChartPath() error {
 	name, err := below(o.Prefix, o.path(Chart))
 	if err != nil {
@@ -140,27 +139,26 @@ func (o Options) checkChartPath() error {
 	}
 	for _, part := range Parts {
 		if part != Chart && o.path(part) == o.ChartPath {
-			return fault.New(fault.Usage, "--chart-path %s: %s is where the %s goes", o.ChartPath, name, part).WithHint("name another path, such as botkube-chart")
+			return fault.New(fault.Usage, "--chart-path %s: %s is the repository of the %s", o.ChartPath, name, part).WithHint("use another path, for example --chart-path botkube-chart")
 		}
 	}
 	return nil
 }
 
-// checkLevels refuses a repository that Docker Hub cannot have: it has names of
-// two levels, USER/NAME.
+// checkLevels returns an error for a repository of Docker Hub whose path is not USER/NAME.
 func checkLevels(name registry.Name, part Part) error {
 	levels := strings.Count(name.Path(), "/")
 	if !name.IsDockerHub() || levels == 1 {
 		return nil
 	}
-	err := fault.New(fault.Usage, "%s: repositories of Docker Hub are called %s/USER/NAME", name, name.Host())
+	err := fault.New(fault.Usage, "%s: a repository of Docker Hub must have the form %s/USER/NAME", name, name.Host())
 	if part == Chart && levels == 2 {
 		return err.WithHint("%s", hintChartPath)
 	}
-	return err.WithHint("name the user or the organisation, and nothing below: %s/USER", name.Host())
+	return err.WithHint("push to %s/USER, with the name of the user or the organisation", name.Host())
 }
 
-// AgentTag returns the tag that the agent's image of a lock has upstream, if it has one.
+// AgentTag returns the upstream tag of a lock's agent image, or "".
 func AgentTag(l *lock.Lock) string {
 	if l.AgentImage == nil {
 		return ""
@@ -172,8 +170,8 @@ func AgentTag(l *lock.Lock) string {
 	return ref.Tag()
 }
 
-// HasAgentDigest reports whether a push of the lock's agent image brings a digest to its
-// repository. It may be that of upstream's index, or of a manifest.
+// HasAgentDigest reports whether a push of the lock's agent image publishes a digest, of upstream's
+// index or of a manifest.
 func HasAgentDigest(l *lock.Lock, digest string) bool {
 	im := l.AgentImage
 	if im == nil {
@@ -183,13 +181,13 @@ func HasAgentDigest(l *lock.Lock, digest string) bool {
 		slices.ContainsFunc(im.All(), func(m lock.ImageManifest) bool { return m.SHA256.OCI() == digest })
 }
 
-// CheckMount reports why the mountable image cannot have its plugins at a path.
+// CheckMount returns an error if the mountable image cannot have its plugins at a path.
 func CheckMount(mount string) error { return image.CheckMount(mount) }
 
-// NeedTemporary is how many bytes of the image of a lock wait in temporary files.
+// NeedTemporary returns how many bytes of temporary files making the image of a lock needs.
 func NeedTemporary(l *lock.Lock) int64 { return image.NeedTemporary(l) }
 
-// Blobs lists the blobs of a lock that a push reads, if it skips some parts.
+// Blobs lists the blobs of a lock that a push reads if it skips some parts.
 func Blobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
 	wanted := func(p Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, Bundle) }
 	if wanted(Image) {
@@ -203,7 +201,7 @@ func Blobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
 		}
 	}
 	if l.Chart != nil {
-		blobs = append(blobs, l.Chart.Blob) // it is read in any case
+		blobs = append(blobs, l.Chart.Blob) // read even if it is skipped
 	}
 	return blobs
 }

@@ -1,6 +1,6 @@
-// Package push publishes what a bundle holds in a registry: the bundle itself, the mountable image
-// that is made of it, and its members. It refuses what a registry, or a tag with other content,
-// does not let it publish before anything is sent, and sets the tags last.
+// Package push publishes a bundle in a registry: the bundle itself, the mountable image that it makes
+// from it, the agent's images and the chart. Before it sends anything, it checks that the registry
+// accepts all parts and that no tag has other content. It sets the tags last.
 package push
 
 import (
@@ -18,42 +18,44 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// Options say what is published, and where.
+// Options say what to publish, and where.
 type Options struct {
-	// Prefix is HOST[:PORT][/PATH], below which the repositories are.
+	// Prefix is HOST[:PORT][/PATH]. All repositories are below it.
 	Prefix string
-	// ChartPath is where below the prefix the chart is; empty means [DefaultChartPath].
+	// ChartPath is the path of the chart's repository below the prefix; empty means
+	// [DefaultChartPath].
 	ChartPath string
-	// Tags are those of the image and the bundle; none means the Botkube version.
+	// Tags are the tags of the image and the bundle; none means the Botkube version.
 	Tags []string
-	// Skip leaves parts out.
+	// Skip has the parts to leave out.
 	Skip []Part
-	// Force moves tags that have other content.
+	// Force replaces tags that have other content.
 	Force bool
-	// DryRun finds out what would be sent and what is in the way, and writes nothing.
+	// DryRun finds out what would be sent, and what prevents the push. It writes nothing.
 	DryRun bool
 }
 
-// Source is what is published: a mirror, and the bundle and the image that are made of it.
+// Source is the mirror to publish.
 type Source struct {
-	// Name is what the user calls it.
+	// Name is the source as the user wrote it.
 	Name string
 	Lock *lock.Lock
 	form.Content
-	// Image says how the mountable image is made.
+	// Image has the options for making the mountable image.
 	Image form.WriteOptions
-	// Origin is where the source lies, if that is in a registry.
+	// Origin is the source's repository if the source is in a registry; otherwise nil.
 	Origin *Origin
 }
 
-// Origin is the repository that a bundle is read from.
+// Origin is the repository of a bundle that is read from a registry.
 type Origin struct {
 	Registry   *registry.Client
 	Repository *registry.Repository
-	// Digest is that of the bundle there, and Tag its tag, or empty.
+	// Digest is the bundle's digest there, and Tag its tag, or empty.
 	Digest lock.SHA256
 	Tag    string
-	// Store is what its blobs come through. Fetch brings one of any repository.
+	// Store keeps the blobs that are downloaded. Fetch downloads a blob of any repository, and
+	// returns how many bytes came.
 	Store *store.Store
 	Fetch func(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error)
 }
@@ -63,15 +65,15 @@ func (o *Origin) inStore(b lock.Blob) bool {
 	return there && size == b.Size
 }
 
-// Result is what was published. It is printed as JSON for machines.
+// Result is what was published. It is the JSON result of the command push.
 type Result struct {
 	DryRun         bool         `json:"dryRun,omitempty"`
 	Source         string       `json:"source"`
 	BotkubeVersion string       `json:"botkubeVersion,omitempty"`
 	Parts          []PartResult `json:"parts"`
-	// UploadedBytes went over the network, what was sent again included.
+	// UploadedBytes is how many bytes were sent, with those that were sent again.
 	UploadedBytes int64 `json:"uploadedBytes"`
-	// Absent are parts that the source does not have.
+	// Absent has the parts that the source does not have.
 	Absent []Part `json:"absent,omitempty"`
 }
 
@@ -81,54 +83,56 @@ type PartResult struct {
 	// Reference has the first of the tags.
 	Reference string      `json:"reference"`
 	Tags      []TagResult `json:"tags"`
-	// Digest is empty if a dry run does not know it.
+	// Digest is sha256:…; empty if a dry run does not know it.
 	Digest string `json:"digest,omitempty"`
-	// Changed says whether a tag was set: it was not there, or had other content.
+	// Changed says whether a tag was set, because it did not exist or had other content.
 	Changed bool `json:"changed"`
-	// Size is that of all blobs, in bytes.
+	// Size is the size of all blobs in bytes.
 	Size int64 `json:"size"`
-	// UploadedBytes is how much of it went over the network.
+	// UploadedBytes is how many bytes were sent.
 	UploadedBytes int64 `json:"uploadedBytes"`
-	// MountOnly are the platforms whose image has no program to seed a volume.
+	// MountOnly has the platforms whose image has no program that can fill a volume.
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
-	// ToSend and There are what a dry run finds out of the blobs, unless Unknown says why it
-	// cannot.
+	// ToSend and There count the blobs that a dry run would send, and that the registry has. Unknown
+	// says why they are not known.
 	ToSend  *Amount `json:"toSend,omitempty"`
 	There   *Amount `json:"there,omitempty"`
 	Unknown string  `json:"unknown,omitempty"`
-	// Referrers are signatures, SBOMs and whatever else refers to a manifest of the part, if the
-	// source is in a registry. ReferrersUnknown says why they are not known.
+	// Referrers has the signatures, SBOMs and other referrers of the part's manifests, if the source
+	// is in a registry. ReferrersUnknown says why they are not known.
 	Referrers        []ReferrerResult `json:"referrers,omitempty"`
 	ReferrersUnknown string           `json:"referrersUnknown,omitempty"`
-	// OwnIndex says that the index of an image is not upstream's, because the source has not all
-	// that upstream's names.
+	// OwnIndex says that an image gets an index with another digest than upstream's, because the
+	// source does not have all that upstream's index names.
 	OwnIndex bool `json:"ownIndex,omitempty"`
-	// Problem is what is in the way.
+	// Problem says why the part cannot be pushed (dry run).
 	Problem string `json:"inTheWay,omitempty"`
 }
 
 // TagResult is a tag of a part.
 type TagResult struct {
 	Tag string `json:"tag"`
-	// There is the digest that the tag had before, if it was there.
+	// There is the digest that the tag had before; empty if it did not exist.
 	There string `json:"there,omitempty"`
-	// Changed says whether it was set, or would be. A dry run says it if it knows the digest.
+	// Changed says whether the tag was set or, in a dry run, would be. If a dry run does not know the
+	// digest, it is false.
 	Changed bool `json:"changed"`
 }
 
-// Observer is told what happens, from several goroutines.
+// Observer has functions that are called while a push runs. Calls may be concurrent. Sizes are in
+// bytes; -1 means unknown.
 type Observer struct {
-	// Planned is told how many blobs of a part there are.
+	// Planned gets the number and the size of the blobs of a part.
 	Planned func(blobs int, size int64)
-	// Uploading, Progress and Uploaded are about a blob. The registry may have had it.
+	// Uploading, Progress and Uploaded are called for a blob. Reused says that the registry had it.
 	Uploading func(blob string, size int64)
 	Progress  func(blob string, size int64) func(done int64)
 	Uploaded  func(blob string, size int64, reused bool)
-	// Tagged is told of a tag that was set.
+	// Tagged is called after a tag was set.
 	Tagged func(reference string)
 }
 
-// Pusher publishes.
+// Pusher publishes sources.
 type Pusher struct {
 	Registry *registry.Client
 	// Parallel is how many blobs are uploaded at a time.
@@ -141,24 +145,24 @@ type push struct {
 	Source
 	options Options
 	bundle  *bundle.Contents
-	// upstream are the blobs that come from the source, not from here.
+	// upstream has the blobs of the lock; other blobs are made here.
 	upstream     map[lock.SHA256]bool
 	parts        []Part
 	destinations map[Part]*destination
-	// verdict is the error with which a dry run ends.
+	// verdict is the error at the end of a dry run.
 	verdict error
 }
 
-// Push publishes a source in a registry. Blobs that the registry has are not sent again. A tag that
-// has other content is an error, unless Force is set, before anything is uploaded for it. A dry run
-// returns a result beside the error of what is in the way.
+// Push publishes a source in a registry. It does not send blobs that the registry has. A tag with
+// other content is an error before anything is uploaded for it, unless Force is set. A dry run may
+// return both a result and an error.
 func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error) {
 	run := &push{Pusher: p, Source: src, options: o, upstream: map[lock.SHA256]bool{}}
 	for _, b := range src.Lock.Blobs() {
 		run.upstream[b.SHA256] = true
 	}
 	if c := src.Lock.Chart; c != nil {
-		// What Helm wants to know of a chart is read from it.
+		// The metadata for Helm is read from the chart.
 		if err := run.obtain(ctx, c.Blob); err != nil {
 			return nil, err
 		}
@@ -169,7 +173,7 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 	}
 	result := &Result{DryRun: o.DryRun, BotkubeVersion: src.Lock.BotkubeVersion, Absent: run.choose()}
 	if len(run.parts) == 0 {
-		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.Name).WithHint("skip fewer parts")
+		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.Name).WithHint("remove parts from --skip")
 	}
 	if err := run.prepare(ctx); err != nil {
 		return nil, err
@@ -195,7 +199,7 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 			result.Parts[i].Problem = problem.Error()
 		}
 	}
-	// What the registry refuses of any part, it refused before there is a tag of any.
+	// No tag is set before the registry has accepted all parts.
 	for i, part := range run.parts {
 		if err := run.tag(ctx, part, &result.Parts[i]); err != nil {
 			return nil, run.publishing(part, err)
@@ -204,7 +208,7 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 	return result, run.verdict
 }
 
-// obtain makes a blob of the source ready to be read.
+// obtain downloads a blob of the source if it is in a registry.
 func (p *push) obtain(ctx context.Context, b lock.Blob) error {
 	if p.Obtain == nil || !p.upstream[b.SHA256] {
 		return nil
@@ -213,24 +217,24 @@ func (p *push) obtain(ctx context.Context, b lock.Blob) error {
 	return err
 }
 
-// choose settles which parts are published, and returns those that the source lacks.
+// choose selects the parts to publish, and returns those that the source does not have.
 func (p *push) choose() (absent []Part) {
 	for _, part := range Parts {
 		switch {
 		case slices.Contains(p.options.Skip, part):
 		case part.heldBy(p.Lock):
 			p.parts = append(p.parts, part)
-		case part != WatcherImage: // most charts run no such container
+		case part != WatcherImage: // most charts have no such container
 			absent = append(absent, part)
 		}
 	}
 	return absent
 }
 
-// tagsOf returns the tags of a part, so that charts, Helm and the command values find it. The
-// agent's image keeps its tag, and a chart has its version. The watcher's image has the Botkube
-// version, because upstream's tag is the same in many of them. The rest gets the tags that the user
-// names, or the Botkube version.
+// tagsOf returns the tags of a part. Charts, Helm and botkube-mirror values rely on them. The agent's
+// image keeps its tag, and a chart has its version. The watcher image has the Botkube version, because
+// upstream uses one tag for many versions. The image and the bundle have the user's tags, or the
+// Botkube version.
 func (p *push) tagsOf(part Part) []string {
 	switch part {
 	case AgentImage:
@@ -247,8 +251,8 @@ func (p *push) tagsOf(part Part) []string {
 	return []string{p.bundle.Tag}
 }
 
-// chartTags returns a chart's version as Helm writes it in tags, and the same with or without v:
-// Helm asks for the very tag that a user names, and finds the newest among those without only.
+// chartTags returns a chart's version as Helm writes it in a tag, with and without v. Helm requests
+// the tag exactly as the user writes it, and looks for the newest version in tags without v only.
 func chartTags(version string) []string {
 	tag := strings.ReplaceAll(version, "+", "_")
 	number, had := strings.CutPrefix(tag, "v")
@@ -264,8 +268,8 @@ func chartTags(version string) []string {
 
 func startsWithDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
 
-// documents returns the document of a part that gets the tag, and those below it. Of the
-// image, there are none before it is made.
+// documents returns the document of a part that gets the tag, and the manifests below it. For the
+// image, it returns none: they are made later.
 func (p *push) documents(part Part) (top bundle.Document, below []bundle.Document, err error) {
 	member := slices.DeleteFunc(slices.Clone(p.bundle.Manifests), func(d bundle.Document) bool { return d.Member != kinds[part].member })
 	switch part {
@@ -290,8 +294,8 @@ func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	}
 	for _, t := range to.tags {
 		set := TagResult{Tag: t.name, Changed: to.top.Data != nil && !t.has(digest)}
-		if t.there != nil {
-			set.There = t.there.OCI()
+		if t.digest != nil {
+			set.There = t.digest.OCI()
 		}
 		uploaded.Tags = append(uploaded.Tags, set)
 		uploaded.Changed = uploaded.Changed || set.Changed
@@ -306,8 +310,7 @@ func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	return nil
 }
 
-// publishing is an error of a part that is being published, with the next step
-// where that is to leave the part out.
+// publishing returns the error for a part, with a hint if leaving out the part helps.
 func (p *push) publishing(part Part, err error) error {
 	err = fmt.Errorf("publishing %s: %w", p.destinations[part], err)
 	switch registry.RefusalOf(err) {
@@ -316,10 +319,10 @@ func (p *push) publishing(part Part, err error) error {
 			return err
 		}
 		return fault.New(fault.KindOf(err), "%w; no tag was set", err).
-			WithHint("the registry takes images only, it seems: --skip %s publishes the rest; a newer version of the registry, or a switch of it, may take OCI artifacts", part)
+			WithHint("publish the other parts: --skip %s\nthe registry seems to accept images only: a newer version or a setting may accept OCI artifacts", part)
 	case registry.RefusedTag:
 		return fault.New(fault.KindOf(err), "%w", err).
-			WithHint("the registry does not let a tag be moved (immutable tags): push to another PREFIX, leave the part out with --skip %s, or have that lifted for this tag", part)
+			WithHint("push to another PREFIX, or leave the part out with --skip %s, or allow overwriting this tag in the registry (immutable tags)", part)
 	}
 	return err
 }

@@ -189,12 +189,12 @@ func TestOtherContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := sourceOf(t, program+"exit 1\n")
-	for part, hint := range map[Part]string{Bundle: "botkube-mirror diff docker://" + host + "/botkube-plugins-bundle:v1.14.0 b.tar", Image: "--skip image leaves it"} {
+	for part, hint := range map[Part]string{Bundle: "botkube-mirror diff docker://" + host + "/botkube-plugins-bundle:v1.14.0 b.tar", Image: "keep it with --skip image"} {
 		seen.requests = nil
 		o.Skip = []Part{Bundle, Image}
 		o.Skip = slices.DeleteFunc(o.Skip, func(p Part) bool { return p == part })
 		_, err := p.Push(t.Context(), other, o)
-		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), "is there already, with other content") || !strings.Contains(fault.HintOf(err), hint) {
+		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), "exists with other content") || !strings.Contains(fault.HintOf(err), hint) {
 			t.Errorf("%s: %v, hint %q", part, err, fault.HintOf(err))
 		}
 		if slices.ContainsFunc(seen.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "HEAD ") }) {
@@ -237,7 +237,7 @@ func TestTags(t *testing.T) {
 	}
 	o.Tags = []string{"v3", "v1"}
 	_, err = push(sourceOf(t, program+"exit 1\n"))
-	if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), bundle+"v1 is there already, with other content") ||
+	if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), bundle+"v1 exists with other content") ||
 		slices.ContainsFunc(seen.requests, func(r string) bool { return strings.HasPrefix(r, "PUT ") }) {
 		t.Errorf("other content: %v, %q", err, seen.requests)
 	}
@@ -348,7 +348,7 @@ func TestRefused(t *testing.T) {
 		return true
 	})
 	_, err := p.Push(t.Context(), sourceOf(t, program), Options{Prefix: host + "/a"})
-	if fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "refuses 2 of the 2 repositories that this push needs; nothing was sent:") ||
+	if fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "refuses 2 of the 2 repositories, and nothing was sent:") ||
 		!strings.Contains(err.Error(), host+"/a/botkube-plugins:") || !strings.Contains(err.Error(), host+"/a/botkube-plugins-bundle:") || fault.HintOf(err) == "" {
 		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}

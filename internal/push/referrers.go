@@ -14,27 +14,27 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// Referrers, as something to skip, are signatures and whatever else refers to a part.
+// Referrers is a value of --skip: signatures and other referrers of all parts.
 const Referrers Part = "referrers"
 
-// ReferrerResult is a manifest that refers to one of a part's.
+// ReferrerResult is a referrer of one of a part's manifests.
 type ReferrerResult struct {
 	Digest string `json:"digest"`
-	// Subject is what it refers to.
+	// Subject is the digest of the manifest that it refers to.
 	Subject string `json:"subject"`
-	// Tag is the one by which cosign finds it, if it has one.
+	// Tag is cosign's tag for it, or empty.
 	Tag string `json:"tag,omitempty"`
-	// Type says what it is, as a media type.
+	// Type is its artifact type, a media type.
 	Type string `json:"type,omitempty"`
-	// Size is that of its blobs in bytes.
+	// Size is the size of its blobs in bytes.
 	Size int64 `json:"size"`
-	// Changed says whether it was sent, or would be: the registry did not have or list it.
+	// Changed says whether it was sent or, in a dry run, would be.
 	Changed bool `json:"changed"`
-	// NotCopied says why it stayed behind.
+	// NotCopied says why it was not copied; empty if it was.
 	NotCopied string `json:"notCopied,omitempty"`
 }
 
-// subjects are the manifests of a part.
+// subjects returns the digests of a part's manifests.
 func (p *push) subjects(part Part) ([]lock.SHA256, error) {
 	to := p.destinations[part]
 	all := slices.Clone(to.below)
@@ -50,21 +50,22 @@ func (p *push) subjects(part Part) ([]lock.SHA256, error) {
 	return append(all, to.top.Blob().SHA256), nil
 }
 
-// from returns the repository of a part beside that of the bundle, and what its tag is there.
+// from returns the repository of a part in the source's registry, beside the bundle's, and the digest
+// of its tag there.
 func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, tagged lock.SHA256, err error) {
 	if part == Bundle {
 		return p.Origin.Repository, p.Origin.Digest, nil
 	}
 	prefix, beside := strings.CutSuffix(p.Origin.Repository.Name().String(), "/"+kinds[Bundle].path)
 	if !beside {
-		return nil, tagged, fault.New(fault.Usage, "%s is not called …/%s, so it is not known where the %s is", p.Origin.Repository.Name(), kinds[Bundle].path, part)
+		return nil, tagged, fault.New(fault.Usage, "the repository of the %s is not known, because %s does not end in /%s", part, p.Origin.Repository.Name(), kinds[Bundle].path)
 	}
 	tag := p.tagsOf(part)[0]
 	if part == Image {
 		tag = cmp.Or(p.Origin.Tag, p.bundle.Tag)
 	}
-	// A chart that goes elsewhere here may be where it is unless told otherwise there. Registries
-	// refuse what does not exist.
+	// The source may have the chart at the default path, even if ChartPath is another one here.
+	// Registries may refuse a repository that does not exist.
 	var refused error
 	for _, path := range slices.Compact([]string{p.options.path(part), kinds[part].path}) {
 		name, err := below(prefix, path)
@@ -97,12 +98,12 @@ func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult)
 		return 0, nil
 	}
 	if to.top.Data == nil {
-		result.ReferrersUnknown = "the digest is not known"
+		result.ReferrersUnknown = "the digest is not known yet"
 		return 0, nil
 	}
 	repo, tagged, err := p.from(ctx, part)
 	if refusal := registry.RefusalOf(err); refusal == registry.RefusedAccess || refusal == registry.RefusedRepository || refusal == registry.RefusedCredentials || fault.KindOf(err) == fault.Usage {
-		// The user did not name it, and need not have the right to read it.
+		// The user did not name this repository, and may have no right to read it.
 		result.ReferrersUnknown = registry.RefusalText(err)
 		return 0, nil
 	}
@@ -125,7 +126,7 @@ func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult)
 		}
 		for _, r := range stale.found {
 			left := r.result()
-			left.NotCopied = "what it refers to is another " + string(part) + " than the one that is pushed"
+			left.NotCopied = "it refers to another " + string(part) + " than the one that is pushed"
 			result.Referrers = append(result.Referrers, left)
 		}
 	}
@@ -151,7 +152,7 @@ func bySubject(all []*referrer) (groups [][]*referrer) {
 	return groups
 }
 
-// refer brings all that refers to one manifest.
+// refer copies the referrers of one manifest.
 func (u *uploader) refer(ctx context.Context, from *registry.Repository, all []*referrer) (results []ReferrerResult, err error) {
 	subject := all[0].subject
 	there, keeps, err := u.repo.Referrers(ctx, subject)
@@ -175,7 +176,7 @@ func (u *uploader) refer(ctx context.Context, from *registry.Repository, all []*
 		if err := u.sendBlobs(ctx, from, r); err != nil {
 			return nil, err
 		}
-		if !result.Changed { // what the registry had lost of it is there again
+		if !result.Changed { // only blobs that the registry had lost were sent
 			continue
 		}
 		listed, err := u.sendReferrer(ctx, r)
@@ -192,8 +193,8 @@ func (u *uploader) refer(ctx context.Context, from *registry.Repository, all []*
 	return results, err
 }
 
-// lacks reports whether the registry lacks a referrer, and refuses to replace other content of
-// cosign's tag.
+// lacks reports whether the registry lacks a referrer. It returns an error if cosign's tag has other
+// content, unless Force is set.
 func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Referrer) (bool, error) {
 	if r.tag == "" && !slices.ContainsFunc(listed, func(d registry.Referrer) bool { return d.Digest == r.Digest.OCI() }) {
 		return true, nil
@@ -207,7 +208,7 @@ func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Ref
 	case there.Digest == r.Digest:
 		return false, nil
 	}
-	// cosign adds to what a tag has: a signature more is a layer more.
+	// cosign adds signatures to a tag's manifest, each as a layer.
 	other := &referrer{Manifest: there}
 	if err := other.read(); err == nil && other.covers(r) {
 		return false, nil
@@ -217,11 +218,11 @@ func (u *uploader) lacks(ctx context.Context, r *referrer, listed []registry.Ref
 	if u.options.Force {
 		return true, nil
 	}
-	return false, fault.New(fault.Integrity, "%s is there already, with other content: it is %s, but would be %s", r.name(u.repo), there.Digest.OCI(), r.Digest.OCI()).
-		WithHint("both sides were signed: --force replaces the signatures that are there, --skip referrers keeps them")
+	return false, fault.New(fault.Integrity, "%s exists with other content: it is %s, but would be %s", r.name(u.repo), there.Digest.OCI(), r.Digest.OCI()).
+		WithHint("replace the signatures in this registry with --force, or keep them with --skip referrers: both sides were signed")
 }
 
-// covers reports whether a manifest has all that another one has.
+// covers reports whether a manifest has all layers of another one.
 func (r *referrer) covers(other *referrer) bool {
 	return len(other.document.Layers) > 0 && !slices.ContainsFunc(other.document.Layers, func(l referred) bool { return !slices.ContainsFunc(r.document.Layers, l.equal) })
 }
@@ -244,8 +245,7 @@ func (u *uploader) sendBlobs(ctx context.Context, from *registry.Repository, r *
 	return group.Wait()
 }
 
-// sendReferrer sends a referrer whose blobs are there, and reports whether the registry lists it by
-// itself.
+// sendReferrer sends the manifest of a referrer. Listed reports whether the registry lists it itself.
 func (u *uploader) sendReferrer(ctx context.Context, r *referrer) (listed bool, err error) {
 	for _, m := range r.below {
 		if err := u.repo.PutManifest(ctx, m.Digest.OCI(), m.MediaType, m.Data); err != nil {
@@ -258,16 +258,16 @@ func (u *uploader) sendReferrer(ctx context.Context, r *referrer) (listed bool, 
 	return u.repo.PutReferrer(ctx, r.Manifest)
 }
 
-// referring is an error of referrers, with the next step.
+// referring returns the error for a part's referrers, with a hint.
 func (p *push) referring(ctx context.Context, part Part, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	hint := "--skip referrers publishes without signatures and other referrers"
+	hint := "publish without signatures and other referrers: --skip referrers"
 	if before := fault.HintOf(err); strings.Contains(before, "--skip referrers") {
 		hint = before
 	} else if before != "" {
 		hint = before + "\n" + hint
 	}
-	return fault.New(fault.KindOf(err), "copying what refers to %s: %w", p.destinations[part], err).WithHint("%s", hint)
+	return fault.New(fault.KindOf(err), "copying the referrers of %s: %w", p.destinations[part], err).WithHint("%s", hint)
 }

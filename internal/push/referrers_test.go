@@ -296,15 +296,15 @@ func TestStaleReferrers(t *testing.T) {
 	}
 	slices.Sort(why)
 	want := []string{
-		"it is listed, but refers to something else", "its digest is not a sha256 one",
-		"the registry lists it, but does not have it", "what it refers to is another bundle than the one that is pushed",
+		"it refers to another bundle than the one that is pushed", "it refers to another manifest than the list says",
+		"its digest is not sha256", "the registry lists it but does not have it",
 	}
 	if !slices.Equal(why, want) {
 		t.Errorf("%q", why)
 	}
 	// Where the others are is known by the bundle's name only.
 	g.src.Origin.Repository = g.open(g.near, "renamed", false)
-	if result, err = g.push(Options{}); err != nil || !strings.Contains(result.Parts[0].ReferrersUnknown, "is not called …/botkube-plugins-bundle") {
+	if result, err = g.push(Options{}); err != nil || !strings.Contains(result.Parts[0].ReferrersUnknown, "does not end in /botkube-plugins-bundle") {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -385,7 +385,7 @@ func TestCosignTags(t *testing.T) {
 	}
 	other := g.attach(image, g.image, ".sig", "c")
 	err := push(false)
-	if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), ".sig is there already, with other content") || !strings.Contains(fault.HintOf(err), "--skip referrers") || at() != two {
+	if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), ".sig exists with other content") || !strings.Contains(fault.HintOf(err), "--skip referrers") || at() != two {
 		t.Errorf("others: %v", err)
 	}
 	if result, err := g.push(Options{Skip: []Part{Bundle}, DryRun: true}); fault.KindOf(err) != fault.Integrity || result == nil || result.Parts[0].Problem == "" {
@@ -421,14 +421,14 @@ func TestReferrerBounds(t *testing.T) {
 		return fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":%d}`, lock.Sum(fmt.Append(nil, size)).OCI(), size)
 	}
 	for says, document := range map[string]string{
-		"names 1001 blobs; at most 1000":          `{"layers":[` + strings.Repeat(blob(1)+",", 1000) + blob(1) + `]}`,
-		"names the blob":                          `{"layers":[` + blob(lock.MaxBlob+1) + `]}`,
-		"too many signatures and other referrers": `{"layers":[` + blob(maxReferrerBytes) + "," + blob(1) + `]}`,
-		"more than 200 manifests":                 `{"manifests":[` + strings.Repeat(blob(1)+",", lock.MaxIndexed) + blob(1) + `]}`,
-		"its manifest cannot be read":             `[]`,
-		"names \"sha512:ab\", or more":            `{"manifests":[{"digest":"sha512:ab"}]}`,
-		"names the blob \"sha512:ab\" of 1 bytes": `{"config":{"digest":"sha512:ab","size":1}}`,
-		"is no manifest: it is an index":          `{"manifests":[{"digest":"` + g.image.OCI() + `"}]}`,
+		"has 1001 blobs, more than the limit of 1000": `{"layers":[` + strings.Repeat(blob(1)+",", 1000) + blob(1) + `]}`,
+		"has the blob": `{"layers":[` + blob(lock.MaxBlob+1) + `]}`,
+		"too many signatures and other referrers":    `{"layers":[` + blob(maxReferrerBytes) + "," + blob(1) + `]}`,
+		"more than 200 manifests":                    `{"manifests":[` + strings.Repeat(blob(1)+",", lock.MaxIndexed) + blob(1) + `]}`,
+		"its manifest is not valid":                  `[]`,
+		"\"sha512:ab\", which is not valid, or more": `{"manifests":[{"digest":"sha512:ab"}]}`,
+		"has the blob \"sha512:ab\" of 1 bytes":      `{"config":{"digest":"sha512:ab","size":1}}`,
+		"is not a manifest: it is an index":          `{"manifests":[{"digest":"` + g.image.OCI() + `"}]}`,
 	} {
 		s := &search{repo: g.open(g.near, "botkube-plugins", false)}
 		err := s.add(t.Context(), &referrer{Manifest: registry.Manifest{Data: []byte(document)}, tag: "x"})
@@ -493,7 +493,7 @@ func TestReferrersRace(t *testing.T) {
 			t.Errorf("%s: %d writes", name, writes)
 		}
 		if tt.times > 1 {
-			if fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "something else writes it at the same time") {
+			if fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "another program writes it at the same time") {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue

@@ -20,32 +20,32 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// cosignTags are the ends of the tags by which cosign finds what it attaches: sha256-HEX.sig
+// cosignTags are the suffixes of cosign's tags for attached manifests: sha256-HEX.sig
 // (sigstore/cosign, pkg/oci/remote/remote.go).
 var cosignTags = []string{".sig", ".att", ".sbom"}
 
-// maxReferrerBytes bounds what the referrers of a part consist of: SBOMs have megabytes.
-// maxReferrerManifests bounds their manifests in bytes, which are kept in memory, and
-// maxReferrerBlobs the blobs of one.
+// Limits for the referrers of a part: maxReferrerBytes for the size of their blobs,
+// maxReferrerManifests for the size of their manifests, which are kept in memory, and
+// maxReferrerBlobs for the number of blobs of one.
 const (
 	maxReferrerBytes     = 4 << 30
 	maxReferrerManifests = 64 << 20
 	maxReferrerBlobs     = 1000
 )
 
-// referrer is a manifest that refers to another one, as the source has it.
+// referrer is a referrer in the source's registry.
 type referrer struct {
 	registry.Manifest
 	subject lock.SHA256
-	// tag is cosign's. What has none has a subject in its manifest.
+	// tag is cosign's tag. Without one, the manifest names its subject.
 	tag      string
 	document referrerDocument
-	// below are the manifests of an index, which come before it.
+	// below has the manifests of an index, which are sent before it.
 	below []registry.Manifest
 	blobs []lock.Blob
 }
 
-// referrerDocument has the fields of a manifest or an index that count here.
+// referrerDocument has the fields of a manifest or an index that are used here.
 type referrerDocument struct {
 	ArtifactType string            `json:"artifactType"`
 	Config       *referred         `json:"config"`
@@ -59,7 +59,7 @@ type referred struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
-	// Annotations of a layer of cosign's have the signature: what is signed is the same for each
+	// Annotations has the signature in a layer of cosign's. The layer's content is the same for each
 	// key.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
@@ -68,7 +68,7 @@ func (d referred) equal(other referred) bool {
 	return d.MediaType == other.MediaType && d.Digest == other.Digest && d.Size == other.Size && maps.Equal(d.Annotations, other.Annotations)
 }
 
-// kind says what a referrer is. That of a manifest without artifactType is its configuration's
+// kind returns the artifact type: artifactType, or else the media type of the configuration
 // (distribution specification, "Listing Referrers").
 func (d referrerDocument) kind() string {
 	if d.ArtifactType == "" && d.Config != nil {
@@ -77,7 +77,7 @@ func (d referrerDocument) kind() string {
 	return d.ArtifactType
 }
 
-// descriptor is what a list says of the referrer.
+// descriptor returns the referrer's descriptor for a list of referrers.
 func (r *referrer) descriptor() registry.Referrer {
 	return registry.Referrer{
 		MediaType: r.MediaType, Digest: r.Digest.OCI(), Size: int64(len(r.Data)),
@@ -88,22 +88,22 @@ func (r *referrer) descriptor() registry.Referrer {
 func (r *referrer) result() ReferrerResult {
 	kind := r.document.kind()
 	if r.tag != "" && len(r.document.Layers) > 0 {
-		kind = r.document.Layers[0].MediaType // the configuration is that of an image
+		kind = r.document.Layers[0].MediaType // the configuration is an image's, and says nothing
 	}
 	return ReferrerResult{Digest: r.Digest.OCI(), Subject: r.subject.OCI(), Tag: r.tag, Type: oci.Clip(kind), Size: lock.SizeOf(r.blobs)}
 }
 
-// search looks for all that refers to manifests of a repository, and to what it finds.
+// search finds the referrers of manifests in a repository, and the referrers of those.
 type search struct {
 	repo *registry.Repository
-	// parallel is how many manifests are asked for at a time.
+	// parallel is how many manifests are requested at a time.
 	parallel int
 
 	mu    sync.Mutex
 	seen  map[lock.SHA256]bool
 	found []*referrer
 	left  []ReferrerResult
-	// size is that of the blobs, and documents that of the manifests.
+	// size is the size of the blobs, and documents that of the manifests, in bytes.
 	size, documents int64
 }
 
@@ -123,7 +123,7 @@ func (s *search) run(ctx context.Context, subjects []lock.SHA256) error {
 		if err := group.Wait(); err != nil {
 			return err
 		}
-		// What was found may be signed, too.
+		// Referrers may have referrers, too.
 		subjects = nil
 		for _, r := range s.found[before:] {
 			subjects = append(subjects, r.Digest)
@@ -139,7 +139,7 @@ func (s *search) run(ctx context.Context, subjects []lock.SHA256) error {
 	return nil
 }
 
-// about looks for what refers to one manifest.
+// about finds the referrers of one manifest.
 func (s *search) about(ctx context.Context, subject lock.SHA256) error {
 	listed, _, err := s.repo.Referrers(ctx, subject)
 	if err != nil {
@@ -166,7 +166,8 @@ func (s *search) about(ctx context.Context, subject lock.SHA256) error {
 	return nil
 }
 
-// listed takes what a list names. A list is made by whoever may write to the repository.
+// listed adds an entry of a list of referrers. It trusts nothing in it, because everyone with write
+// access can change the list.
 func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Referrer) error {
 	leave := func(why string) error {
 		s.mu.Lock()
@@ -179,11 +180,11 @@ func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Ref
 	}
 	digest, err := registry.ParseDigest(d.Digest)
 	if err != nil {
-		return leave("its digest is not a sha256 one")
+		return leave("its digest is not sha256")
 	}
 	m, err := s.repo.Manifest(ctx, digest.OCI())
 	if registry.IsNotFound(err) {
-		return leave("the registry lists it, but does not have it")
+		return leave("the registry lists it but does not have it")
 	}
 	if err != nil {
 		return err
@@ -196,7 +197,7 @@ func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Ref
 		return leave(err.Error())
 	}
 	if r.document.Subject == nil || r.document.Subject.Digest != subject.OCI() {
-		return leave("it is listed, but refers to something else")
+		return leave("it refers to another manifest than the list says")
 	}
 	return s.add(ctx, r)
 }
@@ -204,12 +205,12 @@ func (s *search) listed(ctx context.Context, subject lock.SHA256, d registry.Ref
 // read parses the manifest.
 func (r *referrer) read() error {
 	if err := json.Unmarshal(r.Data, &r.document); err != nil {
-		return fmt.Errorf("its manifest cannot be read: %w", textfile.JSONError(r.Data, err))
+		return fmt.Errorf("its manifest is not valid: %w", textfile.JSONError(r.Data, err))
 	}
 	return nil
 }
 
-// add takes a referrer, with the manifests of an index.
+// add adds a referrer, with the manifests that it names if it is an index.
 func (s *search) add(ctx context.Context, r *referrer) error {
 	if err := r.read(); err != nil {
 		return fault.New(fault.Integrity, "%s: %w", r.name(s.repo), err)
@@ -221,7 +222,7 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	for _, d := range r.document.Manifests {
 		digest, err := registry.ParseDigest(d.Digest)
 		if err != nil || len(r.document.Manifests) > lock.MaxIndexed {
-			return fault.New(fault.Integrity, "%s names %.80q, or more than %d manifests", r.name(s.repo), d.Digest, lock.MaxIndexed)
+			return fault.New(fault.Integrity, "%s has the manifest %.80q, which is not valid, or more than %d manifests", r.name(s.repo), d.Digest, lock.MaxIndexed)
 		}
 		m, err := s.repo.Manifest(ctx, digest.OCI())
 		if err != nil {
@@ -233,7 +234,7 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 			err = errors.New("it is an index")
 		}
 		if err != nil {
-			return fault.New(fault.Integrity, "%s: what it names as %s is no manifest: %w", r.name(s.repo), digest.OCI(), err)
+			return fault.New(fault.Integrity, "%s: %s is not a manifest: %w", r.name(s.repo), digest.OCI(), err)
 		}
 		if err := s.take(m); err != nil {
 			return err
@@ -254,19 +255,19 @@ func (s *search) add(ctx context.Context, r *referrer) error {
 	return nil
 }
 
-// addBlobs takes the blobs that a manifest of the referrer names.
+// addBlobs adds the blobs of one of the referrer's manifests.
 func (r *referrer) addBlobs(repo *registry.Repository, d referrerDocument) error {
 	parts := d.Layers
 	if d.Config != nil {
 		parts = append(slices.Clone(parts), *d.Config)
 	}
 	if len(parts) > maxReferrerBlobs {
-		return fault.New(fault.Integrity, "%s names %d blobs; at most %d are copied", r.name(repo), len(parts), maxReferrerBlobs)
+		return fault.New(fault.Integrity, "%s has %d blobs, more than the limit of %d", r.name(repo), len(parts), maxReferrerBlobs)
 	}
 	for _, part := range parts {
 		digest, err := registry.ParseDigest(part.Digest)
 		if err != nil || part.Size < 0 || part.Size > lock.MaxBlob {
-			return fault.New(fault.Integrity, "%s names the blob %.80q of %d bytes", r.name(repo), part.Digest, part.Size)
+			return fault.New(fault.Integrity, "%s has the blob %.80q of %d bytes, which is not valid", r.name(repo), part.Digest, part.Size)
 		}
 		if b := (lock.Blob{Size: part.Size, SHA256: digest}); !slices.Contains(r.blobs, b) {
 			r.blobs = append(r.blobs, b)
@@ -286,10 +287,10 @@ func (s *search) take(m registry.Manifest) error {
 }
 
 func (s *search) tooMany() error {
-	return fault.New(fault.Integrity, "%s has too many signatures and other referrers: at most %d with %d GiB in all are copied", s.repo.Name(), registry.MaxReferrers, maxReferrerBytes>>30)
+	return fault.New(fault.Integrity, "%s has too many signatures and other referrers: the limit is %d with %d GiB in total", s.repo.Name(), registry.MaxReferrers, maxReferrerBytes>>30)
 }
 
-// name is what messages call the referrer.
+// name returns the referrer's name for messages.
 func (r *referrer) name(repo *registry.Repository) string {
 	if r.tag != "" {
 		return repo.Name().String() + ":" + r.tag

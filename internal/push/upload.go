@@ -23,11 +23,11 @@ type uploader struct {
 	*push
 	*destination
 	sent atomic.Int64
-	// planned is what a dry run finds out.
+	// planned counts the blobs of a dry run.
 	planned plan
 }
 
-// upload brings everything of a part to the registry but its tags.
+// upload uploads a part without its tags.
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
 	uploaded := PartResult{Part: part, Reference: u.String()}
@@ -36,7 +36,7 @@ func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	}
 	var err error
 	switch {
-	case u.refused: // by the registry, of a dry run
+	case u.refused: // only a dry run gets here
 	case part != Image:
 		uploaded.Size, err = u.sendDocuments(ctx)
 	case u.options.DryRun && u.isFar():
@@ -69,7 +69,7 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 		u.Observer.Planned(len(blobs), size)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(6 * u.Parallel) // the registry is asked for them; how many it is sent, the client bounds
+	group.SetLimit(6 * u.Parallel) // for the questions whether a blob exists; the client limits uploads
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}
@@ -81,7 +81,7 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	for _, d := range below {
 		group.Go(func() error {
 			digest := d.Blob().SHA256.OCI()
-			if there { // a registry that removes what has no tag may have lost it
+			if there { // a registry that deletes untagged manifests may have lost it
 				if _, err := u.repo.Manifest(groupCtx, digest); !registry.IsNotFound(err) {
 					return err
 				}
@@ -103,13 +103,13 @@ func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {
 		return u.bundle.Open(b.SHA256)
 	})
 	if fault.KindOf(err) == fault.Integrity {
-		// The source knows better what is damaged, and what to copy again.
+		// The source's error names the damaged file.
 		err = cmp.Or(u.bundle.Verify(ctx, b.SHA256), err)
 	}
 	return err
 }
 
-// one uploads a blob if the repository lacks it.
+// one uploads a blob unless the repository has it.
 func (u *uploader) one(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
 	if u.options.DryRun {
 		return u.look(ctx, b)
@@ -140,8 +140,8 @@ func blobsOf(manifests []bundle.Document) []lock.Blob {
 	return blobs
 }
 
-// sendImage makes the mountable image and uploads it as it comes, so that it lies
-// nowhere as a whole.
+// sendImage makes the mountable image and uploads each layer when it is made, so that the whole image
+// is never on the disk.
 func (u *uploader) sendImage(ctx context.Context) (size int64, mountOnly []agent.Platform, err error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(u.Parallel)
@@ -151,15 +151,15 @@ func (u *uploader) sendImage(ctx context.Context) (size int64, mountOnly []agent
 	if err := group.Wait(); err != nil {
 		return 0, nil, err
 	}
-	u.Observer.Planned(0, -1) // how large layers are, shows when they are made
+	u.Observer.Planned(0, -1) // the sizes are not known before the layers are made
 	made, err := image.Build(ctx, u.Lock, u.Plugins, u.Image, imageSink{u})
 	return made.Size, made.MountOnly, err
 }
 
 type imageSink struct{ *uploader }
 
-// Blob uploads a layer or a configuration that the repository lacks. If the tag
-// is there, a layer that is not says that the tag has other content.
+// Blob uploads a layer or a configuration that the repository lacks. If the tag exists and must not
+// change, a missing layer means that the tag has other content.
 func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
 	if !s.keeps(s.destination) {
 		return s.one(ctx, b, open)
@@ -173,7 +173,7 @@ func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File
 	return s.inTheWay(s.destination, s.otherContent(s.destination, t, "it lacks "+b.SHA256.OCI()))
 }
 
-// Manifest uploads a manifest. The index, which comes last, gets the tag later.
+// Manifest uploads a manifest or the index, which comes last and gets its tag later.
 func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if m.Platform != nil {
 		s.below = append(s.below, m.SHA256)
@@ -184,7 +184,7 @@ func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 		}
 	}
 	if s.keeps(s.destination) || s.options.DryRun {
-		return nil // it is there, or the tag has other content
+		return nil // the registry has it, or the tag has other content
 	}
 	return s.repo.PutManifest(ctx, m.SHA256.OCI(), m.MediaType, m.Data)
 }

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// challenge is one way to prove who asks, as a registry offers it in the header
-// field WWW-Authenticate (RFC 9110, section 11.6.1).
+// challenge is one authentication scheme in a header field WWW-Authenticate (RFC 9110, section
+// 11.6.1).
 type challenge struct {
 	scheme string
-	// params have their names in lower case.
+	// params has the parameters by their names in lower case.
 	params map[string]string
 }
 
 func (c challenge) is(scheme string) bool { return strings.EqualFold(c.scheme, scheme) }
 
-// challengesIn returns all that an answer offers, several in one field included.
+// challengesIn returns all challenges of an answer. One field may have several.
 func challengesIn(h http.Header) (all []challenge) {
 	for _, field := range h.Values("WWW-Authenticate") {
 		for _, part := range outsideQuotes(field) {
@@ -32,7 +32,7 @@ func challengesIn(h http.Header) (all []challenge) {
 	return all
 }
 
-// outsideQuotes parts a field at its commas, but for those in quotes.
+// outsideQuotes splits a field at the commas that are not in quotes.
 func outsideQuotes(field string) (parts []string) {
 	quoted, escaped, from := false, false, 0
 	for i, r := range field {
@@ -60,9 +60,8 @@ func unquote(value string) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(strings.TrimSuffix(inner, `"`))
 }
 
-// spoken returns the challenge that is taken up: for a token before that for a
-// password, as docker prefers them.
-func spoken(offers []challenge) (c challenge, ok bool) {
+// preferred returns the challenge to answer: like docker, one for a token before one for a password.
+func preferred(offers []challenge) (c challenge, ok bool) {
 	for _, scheme := range []string{"bearer", "basic"} {
 		for _, c := range offers {
 			if c.is(scheme) && (scheme == "basic" || c.params["realm"] != "") {
@@ -73,7 +72,7 @@ func spoken(offers []challenge) (c challenge, ok bool) {
 	return challenge{}, false
 }
 
-// lacksScope reports whether an answer says that a token is good, but not for this
+// lacksScope reports whether an answer says that the token is valid but does not allow this request
 // (RFC 6750, section 3.1).
 func lacksScope(h http.Header) bool {
 	return slices.ContainsFunc(challengesIn(h), func(c challenge) bool { return c.params["error"] == "insufficient_scope" })

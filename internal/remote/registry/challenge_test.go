@@ -33,7 +33,7 @@ func TestChallenges(t *testing.T) {
 		for _, c := range all {
 			offers = append(offers, c.scheme)
 		}
-		c, ok := spoken(all)
+		c, ok := preferred(all)
 		if !slices.Equal(offers, test.offers) || c.scheme != test.spoken || ok != (test.spoken != "") || c.params["service"] != test.service {
 			t.Errorf("%q: %q, %+v", test.in, offers, c)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Credentials prove who asks. Without any, which is the zero value, requests are anonymous.
+// Credentials for a registry. With the zero value, requests are anonymous.
 type Credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
@@ -25,14 +25,14 @@ type Credentials struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// hubKey is what docker's configuration calls Docker Hub.
+// hubKey is the key of Docker Hub in docker's configuration.
 const hubKey = "https://index.docker.io/v1/"
 
-// dockerCredentials looks credentials of a repository up as docker, podman and skopeo do,
-// and asks the helpers that their configuration names.
+// dockerCredentials looks up the credentials for a repository as docker, podman and skopeo do, in
+// their configuration files and with the credential helpers that these name.
 //
-// Podman and skopeo keep credentials of a part of a registry (containers-auth.json(5)),
-// and call Docker Hub docker.io.
+// Podman and skopeo also have credentials for a part of a registry (containers-auth.json(5)). They
+// call Docker Hub docker.io.
 func dockerCredentials(ctx context.Context, host, path string) (Credentials, error) {
 	files, unreadable := readConfigs()
 	for _, key := range namesOf(host, path) {
@@ -70,8 +70,7 @@ func dockerCredentials(ctx context.Context, host, path string) (Credentials, err
 	return Credentials{}, nil
 }
 
-// namesOf returns what the credentials of a repository may be called, the narrowest
-// first.
+// namesOf returns the keys under which a repository's credentials may be, the most specific first.
 func namesOf(host, path string) (names []string) {
 	hosts := []string{host}
 	if dockerHub[host] {
@@ -85,7 +84,7 @@ func namesOf(host, path string) (names []string) {
 	return append(names, hosts...)
 }
 
-// entry returns what a file has under a key, and no other.
+// entry returns the credentials that a file has under a key.
 func (f *configFile) entry(ctx context.Context, key string) (Credentials, error) {
 	found, listed := f.Auths[key]
 	helper, named := f.CredHelpers[key]
@@ -96,12 +95,12 @@ func (f *configFile) entry(ctx context.Context, key string) (Credentials, error)
 		return helped, err
 	}
 	if found.Auth != "" {
-		return Credentials{}, badConfig(f.path, "an auth in it is not base64 of USER:PASSWORD")
+		return Credentials{}, badConfig(f.path, "an auth is not USER:PASSWORD in base64")
 	}
 	return found.Credentials, nil
 }
 
-// ask has a helper look a key up, if one is named (docker/docker-credential-helpers,
+// ask asks a credential helper for a key, if helper is not empty (docker/docker-credential-helpers,
 // README.md, "Development").
 func ask(ctx context.Context, helper, key string) (Credentials, error) {
 	if helper == "" {
@@ -109,23 +108,23 @@ func ask(ctx context.Context, helper, key string) (Credentials, error) {
 	}
 	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, "get")
 	cmd.Stdin, cmd.Stderr = strings.NewReader(key), os.Stderr
-	cmd.WaitDelay = 2 * time.Second // a program that it started may keep the pipe open
+	cmd.WaitDelay = 2 * time.Second // a child process may keep the pipe open
 	out, err := cmd.Output()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // the helper itself ended well
+		err = nil // the helper itself succeeded
 	}
 	if err != nil && string(bytes.TrimSpace(out)) == "credentials not found in native keychain" {
 		return Credentials{}, nil
 	}
 	var answer struct{ Username, Secret string }
 	if err == nil && json.Unmarshal(out, &answer) != nil {
-		err = errors.New("its answer cannot be read")
+		err = errors.New("its output is not valid JSON")
 	}
 	if err != nil {
-		// Not what the helper wrote, which may be a password.
+		// The helper's output is not shown: it may be a password.
 		program := transfer.Printable("docker-credential-"+helper, maxMessage)
-		return Credentials{}, fault.New(fault.Usage, "looking up credentials: the credential helper %s fails: %s", program, transfer.Printable(err.Error(), maxMessage)).
-			WithHint("try it by hand: echo %s | %s get; which helper is asked says %s", key, program, configPlace)
+		return Credentials{}, fault.New(fault.Usage, "looking up credentials: the credential helper %s failed: %s", program, transfer.Printable(err.Error(), maxMessage)).
+			WithHint("run it by hand: echo %s | %s get\nit is configured in %s", fault.Quote(key), fault.Quote(program), configPlace)
 	}
 	if answer.Username == "<token>" {
 		return Credentials{IdentityToken: answer.Secret}, nil
@@ -133,10 +132,10 @@ func ask(ctx context.Context, helper, key string) (Credentials, error) {
 	return Credentials{Username: answer.Username, Password: answer.Secret}, nil
 }
 
-// configPlace is where docker keeps credentials.
-const configPlace = "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names"
+// configPlace names docker's configuration file in messages.
+const configPlace = "~/.docker/config.json (or config.json in $DOCKER_CONFIG)"
 
 func badConfig(path, reason string) error {
-	return fault.New(fault.Usage, "looking up credentials: parsing config file %s: %s", path, transfer.Printable(reason, maxMessage)).
-		WithHint("credentials are looked up as docker does, in %s, and by the helpers that it names", configPlace)
+	return fault.New(fault.Usage, "looking up credentials: reading the configuration in %s: %s", path, transfer.Printable(reason, maxMessage)).
+		WithHint("correct it, or name another directory in DOCKER_CONFIG")
 }

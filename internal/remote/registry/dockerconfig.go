@@ -17,22 +17,22 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// configFile is a file that says where credentials are, or has them (docker/cli,
-// cli/config/configfile).
+// configFile is a configuration file with credentials, or with the helpers that have them
+// (docker/cli, cli/config/configfile).
 type configFile struct {
 	path  string
 	Auths map[string]struct {
 		Credentials
-		// Auth is USER:PASSWORD in base64; in what was read, only if it is malformed.
+		// Auth is USER:PASSWORD in base64. parseConfig empties it unless it is malformed.
 		Auth string `json:"auth"`
 	} `json:"auths"`
-	// CredsStore names the helper for all registries, CredHelpers those for one.
+	// CredsStore is the helper for all registries. CredHelpers has helpers by registry.
 	CredsStore  string            `json:"credsStore"`
 	CredHelpers map[string]string `json:"credHelpers"`
 }
 
-// readConfigs reads docker's configuration, in a variable and in a file, and podman's,
-// which has the same form. What cannot be read is left out, and is an error.
+// readConfigs reads the configuration of docker, from a variable and a file, and of podman, which has
+// the same format. It returns all that it can read, with an error for the first that it cannot.
 func readConfigs() (files []*configFile, err error) {
 	const variable = "DOCKER_AUTH_CONFIG"
 	podman := os.Getenv("REGISTRY_AUTH_FILE")
@@ -43,7 +43,7 @@ func readConfigs() (files []*configFile, err error) {
 		variable,
 		inDirectory("DOCKER_CONFIG", ".docker", "config.json"),
 		podman,
-		// On a machine without sessions.
+		// Podman's file on a machine without login sessions.
 		inDirectory("XDG_CONFIG_HOME", ".config", filepath.Join("containers", "auth.json")),
 	} {
 		data, wrong := []byte(os.Getenv(variable)), error(nil)
@@ -60,8 +60,8 @@ func readConfigs() (files []*configFile, err error) {
 	return files, err
 }
 
-// inDirectory returns the path of a file in the directory that a variable names, or in
-// one of the user's home; or "".
+// inDirectory returns the path of a file in the directory that a variable names, or in directory
+// below of the user's home; or "" if there is no home.
 func inDirectory(variable, below, file string) string {
 	if dir := os.Getenv(variable); dir != "" {
 		return filepath.Join(dir, file)
@@ -81,18 +81,17 @@ func parseConfig(path string, data []byte) (*configFile, error) {
 	for key, entry := range f.Auths {
 		if pair, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Auth != "" {
 			entry.Username, entry.Password, _ = strings.Cut(string(pair), ":")
-			entry.Auth = "" // one that is malformed stays
+			entry.Auth = ""
 			f.Auths[key] = entry
 		}
 	}
 	return f, nil
 }
 
-// maxDockerConfig bounds, in bytes, a config.json that is looked at.
+// maxDockerConfig is the largest size of a config.json, in bytes.
 const maxDockerConfig = 4 << 20
 
-// readSettings reads a file of settings as text. A directory in its place is as good
-// as none.
+// readSettings reads a configuration file as text. A directory counts as no file.
 func readSettings(file string) ([]byte, error) {
 	fi, err := os.Stat(file)
 	switch {

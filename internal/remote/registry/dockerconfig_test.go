@@ -64,7 +64,7 @@ func TestDockerConfigThatIsNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := dockerCredentials(t.Context(), "registry.example", "x")
-		if err == nil || !strings.Contains(err.Error(), "parsing config file "+filepath.Join(dir, "config.json")+": "+want) {
+		if err == nil || !strings.Contains(err.Error(), "reading the configuration in "+filepath.Join(dir, "config.json")+": "+want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -81,7 +81,7 @@ func TestDockerConfigWithOneWrongEntry(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dockerCredentials(t.Context(), "wrong.example", "x"); err == nil || !strings.Contains(err.Error(), "config.json: an auth in it is not base64 of USER:PASSWORD") {
+	if _, err := dockerCredentials(t.Context(), "wrong.example", "x"); err == nil || !strings.Contains(err.Error(), "config.json: an auth is not USER:PASSWORD in base64") {
 		t.Errorf("wrong.example: %v", err)
 	}
 	if found, err := dockerCredentials(t.Context(), "right.example", "x"); err != nil || found == (Credentials{}) {

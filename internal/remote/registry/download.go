@@ -15,11 +15,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Fetch brings a blob into a store, and verifies it. It goes on with what an
-// earlier call left, even one of another process or from another registry. It
-// returns how many bytes came, those that were thrown away included: none
-// where the store has the blob. Observe, if not nil, is told how many bytes of
-// the blob are there, which shrinks when the download has to begin again.
+// Fetch downloads a blob into a store and verifies it, unless the store already has it. It continues
+// a partial download of an earlier call, also of another process or from another registry. It returns
+// how many bytes came, with those that were discarded. Observe, if not nil, gets the number of bytes
+// of the blob so far. That number becomes smaller if the download starts again.
 func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, observe func(done int64)) (transferred int64, err error) {
 	if observe == nil {
 		observe = func(int64) {}
@@ -37,7 +36,7 @@ func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, obs
 		return 0, r.failure(ctx, doing, transfer.Local(err))
 	}
 	defer in.Close()
-	// Somebody else may have brought it while this call waited.
+	// Another call may have downloaded it while this one waited.
 	if there, err := isThere(ctx, b, s); there || err != nil {
 		return 0, err
 	}
@@ -57,7 +56,7 @@ func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, obs
 			err = d.Run(ctx)
 		}
 		if err == nil && sum.SHA256() != b.SHA256 {
-			err = wrongDigest("what came", sum.SHA256(), b.SHA256)
+			err = wrongDigest("the downloaded blob", sum.SHA256(), b.SHA256)
 		}
 		return err
 	})
@@ -81,10 +80,9 @@ func isThere(ctx context.Context, b lock.Blob, s *store.Store) (bool, error) {
 	return err == nil, err
 }
 
-// Open gives a blob to read as the registry has it now, and stores nothing. A
-// connection that breaks is made again where it broke. The size of what is read is
-// that of the blob; whether it has the digest, [blob.Verify] tells. A blob that the
-// registry does not have is an error of kind [fault.Incomplete].
+// Open returns a reader of a blob in the registry. It stores nothing. After a broken connection, it
+// continues at the same byte. It checks the size of the blob, but not the digest: use [blob.Verify].
+// If the registry does not have the blob, the error is of kind [fault.Incomplete].
 func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 	doing := "reading " + r.name.reference(digestPrefix+b.SHA256.String())
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,7 +92,7 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 		defer close(ended)
 		err := r.download(b, &transfer.Stream{To: in}, doing).Run(ctx)
 		if IsNotFound(err) {
-			err = fault.New(fault.Incomplete, "%s: the registry does not have it", doing)
+			err = fault.New(fault.Incomplete, "%s: the registry does not have this blob", doing)
 		} else {
 			err = r.failure(ctx, doing, err)
 		}
@@ -122,7 +120,7 @@ func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *tran
 		Observer: transfer.Observer{Retrying: func(err error, pause time.Duration) { r.client.Retrying(doing, err, pause) }}.Filled(),
 		CheckTotal: func(size int64) error {
 			if size != b.Size {
-				return damaged("it has %d bytes in the registry, not %d", size, b.Size)
+				return damaged("the registry's blob has %d bytes, not %d", size, b.Size)
 			}
 			return nil
 		},
@@ -135,12 +133,11 @@ func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *tran
 	}
 }
 
-// blobSource is a [transfer.Source]. A blob never changes, so the registry need not
-// tell versions apart.
+// blobSource is a [transfer.Source] for a blob. A blob never changes, so it needs no ETag.
 type blobSource struct {
 	*Repository
 	blob lock.Blob
-	// whole says that the registry gives no ranges.
+	// whole says that the registry does not support ranges.
 	whole bool
 }
 
@@ -159,7 +156,7 @@ func (s *blobSource) Open(ctx context.Context, offset int64, _ store.Origin) (*t
 	if ranged && (resp.StatusCode == http.StatusRequestedRangeNotSatisfiable || isPart && (!ok || start != offset)) {
 		s.whole = true
 		_ = resp.Close()
-		return s.Open(ctx, offset, store.Origin{}) // once, for now everything is asked for
+		return s.Open(ctx, offset, store.Origin{}) // only once, because it now requests the whole blob
 	}
 	if err := s.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		return nil, err
@@ -170,7 +167,7 @@ func (s *blobSource) Open(ctx context.Context, offset int64, _ store.Origin) (*t
 	}
 	if isPart && !ranged && (!ok || start != 0) {
 		_ = resp.Close()
-		return nil, errors.New("the registry does not give the blob but a part of it")
+		return nil, errors.New("the registry sends only a part of the blob")
 	}
 	if part.Total < 0 {
 		part.Total = s.blob.Size

@@ -94,12 +94,12 @@ func TestReadWrong(t *testing.T) {
 		kind   fault.Kind
 		says   string
 	}{
-		"too short":            {func(w http.ResponseWriter, _ *http.Request) { sized(w, data[1:]) }, fault.Integrity, "1048575 bytes in the registry, not 1048576"},
-		"too long":             {func(w http.ResponseWriter, _ *http.Request) { sized(w, append(data, 1)) }, fault.Integrity, "1048577 bytes in the registry, not 1048576"},
+		"too short":            {func(w http.ResponseWriter, _ *http.Request) { sized(w, data[1:]) }, fault.Integrity, "1048575 bytes, not 1048576"},
+		"too long":             {func(w http.ResponseWriter, _ *http.Request) { sized(w, append(data, 1)) }, fault.Integrity, "1048577 bytes, not 1048576"},
 		"too short, unsaid":    {func(w http.ResponseWriter, _ *http.Request) { chunked(w, data[1:]) }, fault.Upstream, "ended after 1048575 of 1048576 bytes"},
 		"too long, unsaid":     {func(w http.ResponseWriter, _ *http.Request) { chunked(w, append(data, 1)) }, fault.Integrity, "more than the 1048576 bytes"},
-		"absent":               {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, fault.Incomplete, "does not have it"},
-		"a range nobody asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, fault.Upstream, "but a part of it"},
+		"absent":               {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, fault.Incomplete, "does not have this blob"},
+		"a range nobody asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, fault.Upstream, "only a part of the blob"},
 		"refused":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, fault.Upstream, "403"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestReadWrong(t *testing.T) {
 		})
 	}
 	r := hurried(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	checkFails(t, read(t, r, empty), fault.Incomplete, "does not have it")
+	checkFails(t, read(t, r, empty), fault.Incomplete, "does not have this blob")
 	r = hurried(t, func(w http.ResponseWriter, _ *http.Request) {})
 	check(t, read(t, r, empty))
 }

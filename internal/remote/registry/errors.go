@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// maxErrorBody bounds what is read of a refusal, maxMessage what is shown
-	// of any one thing that a registry says.
+	// maxErrorBody is how many bytes of a refusal's body are read at most, maxMessage how many
+	// characters of one message are shown.
 	maxErrorBody = 64 << 10
 	maxMessage   = 300
-	// maxDiagnostics is how many of a registry's errors are shown.
+	// maxDiagnostics is how many errors of one answer are shown.
 	maxDiagnostics = 3
 )
 
@@ -25,15 +25,15 @@ func wrongDigest(what string, got, want lock.SHA256) error {
 	return damaged("%s is sha256:%s, not sha256:%s", what, got, want)
 }
 
-// damaged is the error for content that is not what it should be.
+// damaged returns the error for content with a wrong size or digest.
 func damaged(format string, args ...any) error {
 	return fault.New(fault.Integrity, format, args...).
-		WithHint("nothing was kept; something on the way, or in the registry, alters or damages content")
+		WithHint("the content was not kept; ask the registry's administrator whether the registry, or a proxy before it, changes content")
 }
 
-// failure is the error for the user, of the right kind, with the next step. A
-// connection that times out is a context.DeadlineExceeded too, to [errors.Is]
-// (net.timeoutError): only the context itself tells that it is done.
+// failure returns the error for the user, with its kind and a hint. It asks ctx, not err, whether the
+// context is done: a timeout of a connection also is a context.DeadlineExceeded for [errors.Is]
+// (net.timeoutError).
 func (c *Client) failure(ctx context.Context, doing, host string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -41,11 +41,11 @@ func (c *Client) failure(ctx context.Context, doing, host string, err error) err
 	return transfer.Failure(doing, err, func(err error) (fault.Kind, string) { return c.advice(host, err) })
 }
 
-// advice is the next step after a registry's failure, and whose the failure is.
+// advice returns the kind and the hint for a failed request.
 func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		if c.PlainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
-			return fault.Usage, "the registry may speak https: leave out " + c.flag("plain-http")
+			return fault.Usage, "if the registry speaks https, leave out " + c.flag("plain-http")
 		}
 		return fault.Upstream, e.hint(host)
 	}
@@ -57,26 +57,26 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	case transfer.Is[*transfer.StatusError](err):
 		return fault.Upstream, transfer.HintProxyRefuses
 	case transfer.IsNotTLS(err):
-		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag("plain-http")
+		return fault.Usage, "check the port; if the registry speaks http there, add " + c.flag("plain-http")
 	case transfer.IsUnknownAuthority(err):
-		return fault.Usage, hint + "; " + c.flag("insecure-skip-verify") + " turns the check of certificates off"
+		return fault.Usage, hint + "\nto turn certificate checks off instead, add " + c.flag("insecure-skip-verify")
 	case transfer.IsTLS(err):
-		return fault.Upstream, hint + " " + c.flag("insecure-skip-verify") + " turns the check of certificates off"
+		return fault.Upstream, hint + "\nto turn certificate checks off instead, add " + c.flag("insecure-skip-verify")
 	case transfer.IsClientRefused(err), errors.Is(err, transfer.ErrProxySetting):
 		return fault.Usage, hint
 	case errors.Is(err, errInClear):
-		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag("plain-http") + " allows http"
+		return fault.Upstream, "configure the registry with https:// in its own address and in that of its token server; or allow http with " + c.flag("plain-http")
 	case transfer.Is[*transfer.RedirectError](err):
-		return fault.Upstream, "correct where the registry, or the proxy before it, leads"
+		return fault.Upstream, "correct the redirects of the registry, or of the proxy before it"
 	case transfer.Is[*transfer.PermanentError](err):
-		return fault.Upstream, "what answers does not keep to the OCI distribution specification: is it a registry, and a recent version of it?"
+		return fault.Upstream, "check that this is a registry of a recent version: its answer breaks the OCI distribution specification"
 	}
 	if e, ok := errors.AsType[*transfer.RedirectedError](err); ok && !transfer.IsProxyAway(err) {
-		hint = "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
+		hint = "the registry redirects to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that host, correct its address in the registry, or turn redirects to storage off there; " + transfer.HintProxy
 	}
-	question := "is the registry up?"
+	check := "check that the registry is up"
 	if c.PlainHTTP {
-		question = "is the registry up, and does it speak http there?"
+		check = "check that the registry is up and speaks http there"
 	}
-	return fault.Upstream, cmp.Or(hint, question+" run it again when it is; "+transfer.HintProxy)
+	return fault.Upstream, cmp.Or(hint, check+", then run the command again; "+transfer.HintProxy)
 }

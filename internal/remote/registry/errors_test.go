@@ -41,7 +41,7 @@ func TestHintsSuitReaders(t *testing.T) {
 		hints = append(hints, (&statusError{StatusError: &transfer.StatusError{Code: code}}).hint("h"))
 	}
 	for _, hint := range hints {
-		if !strings.Contains(hint, "run it again") || strings.Contains(hint, "sent") {
+		if !strings.Contains(hint, "run the command again") || strings.Contains(hint, "sent") {
 			t.Error(hint)
 		}
 	}

@@ -19,26 +19,26 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// login is the transport of all requests for a repository. It tells the registry who
-// asks, and no other host: by a password, or by a token that the registry's token server
-// gives for it (distribution/distribution, docs/content/spec/auth). It alone decides on
-// the scheme, whatever a challenge or a redirect says.
+// login is the transport of all requests for a repository. It authenticates to the registry, and to
+// no other host: with a password, or with a token from the registry's token server
+// (distribution/distribution, docs/content/spec/auth). It refuses http unless PlainHTTP is set, also
+// after redirects.
 type login struct {
 	*Repository
 	auth  Credentials
 	scope string
-	turn  chan struct{} // of whoever renews the token
+	turn  chan struct{} // held while the token is renewed
 
 	mu    sync.Mutex
 	token string
 }
 
-// maxAnswer bounds what is read of the answers of a handshake.
+// maxAnswer is how many bytes of a token server's answer are read at most.
 const maxAnswer = 64 << 10
 
-var errInClear = &transfer.RedirectError{Reason: "the registry leads to plain http, which would send credentials and content in the clear"}
+var errInClear = &transfer.RedirectError{Reason: "the registry redirects to plain http, unencrypted"}
 
-// greet asks the registry how it wants to be told who asks, and gets the first token.
+// greet asks the registry for its authentication schemes, and gets the first token.
 func (l *login) greet(ctx context.Context) error {
 	resp, err := l.do(ctx, request{method: http.MethodGet, url: l.at("")})
 	if err != nil {
@@ -50,7 +50,7 @@ func (l *login) greet(ctx context.Context) error {
 		return l.refused(resp, stageGreeting)
 	}
 	offers := challengesIn(resp.Header)
-	c, ok := spoken(offers)
+	c, ok := preferred(offers)
 	switch {
 	case ok && c.is("bearer"):
 		err := l.renew(ctx, c)
@@ -59,19 +59,19 @@ func (l *login) greet(ctx context.Context) error {
 	case ok || len(offers) == 0:
 		return nil
 	case slices.ContainsFunc(offers, func(c challenge) bool { return c.is("bearer") }):
-		return noToken("the registry does not say where its token server is")
+		return noToken("the registry does not name its token server")
 	}
 	var names []string
 	for _, c := range offers {
 		names = append(names, c.scheme)
 	}
-	wants := fmt.Sprintf("%s wants to be told who asks by %s only", resp.Request.URL.Host, strings.Join(names, " or "))
+	wants := fmt.Sprintf("%s accepts only authentication by %s", resp.Request.URL.Host, strings.Join(names, " or "))
 	return fault.New(fault.Upstream, "%s", transfer.Printable(wants, maxMessage)).
-		WithHint("only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port")
+		WithHint("let the registry accept a user and password (Basic) or tokens (Bearer), maybe for a robot account, or at another port")
 }
 
 func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
-	used, greeting := "", req.URL.Path == "/v2/" // which asks what to send
+	used, greeting := "", req.URL.Path == "/v2/" // the greeting goes without credentials
 	if req.URL.Host == l.host && !greeting {
 		used = l.authorization()
 	}
@@ -79,7 +79,7 @@ func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || greeting {
 		return resp, err
 	}
-	c, ok := spoken(challengesIn(resp.Header))
+	c, ok := preferred(challengesIn(resp.Header))
 	if !ok || !c.is("bearer") {
 		return resp, nil
 	}
@@ -89,7 +89,7 @@ func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if req.Body != nil && req.Body != http.NoBody {
 		if req.GetBody == nil {
-			return nil, errBodyGone // whoever sent it begins anew
+			return nil, errBodyGone // the caller starts again
 		}
 		again := *req
 		if again.Body, err = req.GetBody(); err != nil {
@@ -100,9 +100,9 @@ func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
 	return l.send(req, used)
 }
 
-// again returns the Authorization field for another attempt, after a token was refused that has
-// expired or is for something else. A host to which the registry redirects gets no credentials,
-// but may give tokens without any.
+// again returns the Authorization field for another attempt, after a token expired or does not allow
+// the request. A host to which the registry redirects gets no credentials, but may issue tokens
+// without them.
 func (l *login) again(req *http.Request, c challenge, used string) (authorization string, err error) {
 	if req.URL.Host != l.host {
 		token, err := l.ask(req.Context(), c, Credentials{}, c.params["scope"])
@@ -118,20 +118,20 @@ func (l *login) again(req *http.Request, c challenge, used string) (authorizatio
 		if err = l.renew(req.Context(), c); err != nil {
 			err = &loginError{err}
 		}
-	} // else another request has got a new one meanwhile
+	} // else another request has got a new token meanwhile
 	return l.authorization(), err
 }
 
-// loginError is that there is no new token: wherever that fails, the registry has not answered.
+// loginError means that there is no new token, so the registry has not answered the request.
 type loginError struct{ error }
 
 func (e *loginError) Unwrap() error { return e.error }
 
-// renew gets a token for what the repository is opened for and, before that, for what the
-// registry says that it lacks: some token servers look at the first scope alone.
+// renew gets a token. It asks for the scope that the registry says is missing, and for the scope that
+// the repository was opened for. Some token servers only read the first one.
 func (l *login) renew(ctx context.Context, c challenge) error {
 	if l.auth.RegistryToken != "" {
-		return nil // that is all there is
+		return nil // it cannot be renewed
 	}
 	scopes := []string{l.scope}
 	if more := c.params["scope"]; more != "" && more != l.scope {
@@ -160,7 +160,7 @@ func basic(auth Credentials) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(auth.Username+":"+auth.Password))
 }
 
-// send sends a request over the wire.
+// send sends a request.
 func (l *login) send(req *http.Request, authorization string) (*http.Response, error) {
 	if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !l.client.PlainHTTP) {
 		if req.Body != nil {
@@ -168,7 +168,7 @@ func (l *login) send(req *http.Request, authorization string) (*http.Response, e
 		}
 		return nil, fmt.Errorf("%w, at %s", errInClear, transfer.Printable(req.URL.Host, maxMessage))
 	}
-	sent := *req // the request is the caller's, and a retry may go another way
+	sent := *req // the caller's request must not change
 	sent.Header = req.Header.Clone()
 	sent.Header.Set("User-Agent", l.client.UserAgent)
 	if authorization != "" {
@@ -177,8 +177,8 @@ func (l *login) send(req *http.Request, authorization string) (*http.Response, e
 	return l.client.transport.RoundTrip(&sent)
 }
 
-// tokenServer is the transport of requests to the token server that a registry names. Credentials go
-// to its host, and not to one to which it redirects.
+// tokenServer is the transport of requests to a token server. It sends credentials to the server's
+// host only, not to a redirect's target.
 type tokenServer struct {
 	*login
 	host, authorization string
@@ -197,9 +197,9 @@ func (s tokenServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.send(req, "")
 }
 
-// checkServer refuses a token server, or one to which it redirects, at a private address
-// that is not the registry's own: whoever answers in the place of the registry could have
-// anything asked for there that only this machine can reach.
+// checkServer refuses a token server, or a redirect's target, at a private address other than the
+// registry's own. Otherwise a false registry could make this machine send requests into its private
+// network.
 func (l *login) checkServer(u *url.URL) error {
 	own := url.URL{Host: l.host}
 	if u.Hostname() == own.Hostname() {
@@ -219,10 +219,10 @@ func (l *login) checkServer(u *url.URL) error {
 func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes ...string) (token string, err error) {
 	u, err := url.Parse(c.params["realm"])
 	if err != nil || u.Host == "" {
-		return "", noToken("the registry names a token server by what is not a URL")
+		return "", noToken("the registry names a token server, but not with a URL")
 	}
 	if u.Scheme != "https" && !l.client.PlainHTTP {
-		return "", noToken("the token server %s does not use https", transfer.Printable(u.Host, maxMessage))
+		return "", noToken("the URL of the token server %s is not https", transfer.Printable(u.Host, maxMessage))
 	}
 	if auth.IdentityToken != "" {
 		form := url.Values{
@@ -233,7 +233,7 @@ func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes .
 		token, err = l.tokenFrom(ctx, q, "")
 		if e, ok := errors.AsType[*statusError](err); !ok || e.Code != http.StatusNotFound && e.Code != http.StatusMethodNotAllowed {
 			return token, err
-		} // else it knows the other way only
+		} // else it only supports GET
 	}
 	query := u.Query()
 	query["scope"] = scopes
@@ -269,14 +269,14 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 		AccessToken string `json:"access_token"` // as OAuth 2 calls it
 	}
 	if err := json.Unmarshal(data, &answer); err != nil && !page {
-		return "", noToken("the token server's answer is no JSON")
+		return "", noToken("the token server's answer is not JSON")
 	}
 	if token := cmp.Or(answer.AccessToken, answer.Token); token != "" {
 		return token, nil
 	}
 	what := "no token"
 	if page {
-		what = "a web page, not with a token"
+		what = "a web page instead of a token"
 	}
 	return "", noToken("the token server %s answers with %s", transfer.Printable(resp.Request.URL.Host, maxMessage), what)
 }

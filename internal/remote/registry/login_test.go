@@ -77,7 +77,7 @@ func TestTokenServerGone(t *testing.T) {
 	if there {
 		t.Error("a blob that nobody asked for is there")
 	}
-	checkFails(t, err, fault.Upstream, "redirected to "+strings.TrimPrefix(tokens.URL, "http://")+": ", "the registry leads to")
+	checkFails(t, err, fault.Upstream, "redirected to "+strings.TrimPrefix(tokens.URL, "http://")+": ", "the registry redirects to")
 }
 
 // A registry that wants a token of a token server never sees the password.

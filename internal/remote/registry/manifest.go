@@ -16,11 +16,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// MaxManifest bounds, in bytes, a manifest that is read. Registries take none
-// that is larger (distribution specification, "Pushing Manifests").
+// MaxManifest is the largest size of a manifest, in bytes. Registries need not accept larger ones
+// (distribution specification, "Pushing Manifests").
 const MaxManifest = 4 << 20
 
-// accepted are the manifests that are asked for.
+// accepted has the media types of manifests for the header field Accept.
 var accepted = []string{
 	"application/vnd.oci.image.index.v1+json",
 	"application/vnd.oci.image.manifest.v1+json",
@@ -28,19 +28,18 @@ var accepted = []string{
 	"application/vnd.docker.distribution.manifest.v2+json",
 }
 
-// Manifest is a manifest as a registry has it.
+// Manifest is a manifest or an image index in a registry.
 type Manifest struct {
-	// MediaType is what the document says that it is, or, where it says
-	// nothing, what the registry says. The document has a digest; the header
-	// field has none.
+	// MediaType is the mediaType in Data, or else the registry's Content-Type. The digest covers the
+	// former but not the latter.
 	MediaType string
 	Data      []byte
-	// Digest is that of Data.
+	// Digest is the sha256 of Data.
 	Digest lock.SHA256
 }
 
-// Manifest returns what has a tag or a digest (sha256:…), and compares the
-// digest. [IsNotFound] is true for the error where there is nothing.
+// Manifest returns the manifest with a tag or a digest (sha256:…), and checks its digest. If there is
+// none, [IsNotFound] is true for the error.
 func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
 	if err := r.checkIdentifier(tagOrDigest); err != nil {
 		return Manifest{}, err
@@ -54,8 +53,8 @@ func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest
 	return m, r.failure(ctx, doing, err)
 }
 
-// checkIdentifier refuses what is neither a tag nor a digest: it would lead
-// elsewhere on the registry, or stand for content that is not compared with it.
+// checkIdentifier returns an error unless its argument is a tag or a sha256 digest. Anything else
+// could name another path of the registry, or content that is not checked.
 func (r *Repository) checkIdentifier(tagOrDigest string) error {
 	if _, err := ParseDigest(tagOrDigest); err == nil || lock.IsTag(tagOrDigest) {
 		return nil
@@ -86,14 +85,14 @@ func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest
 	}
 	for _, want := range []string{tagOrDigest, resp.Header.Get("Docker-Content-Digest")} {
 		if d, err := ParseDigest(want); err == nil && d != m.Digest {
-			return Manifest{}, wrongDigest("what came", m.Digest, d)
+			return Manifest{}, wrongDigest("the downloaded manifest", m.Digest, d)
 		}
 	}
 	return m, nil
 }
 
-// PutManifest writes a manifest under a tag or its own digest. What it names
-// must be there already.
+// PutManifest writes a manifest under a tag or its own digest. The repository must already have the
+// blobs and manifests that it names.
 func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
 	if err := r.checkIdentifier(tagOrDigest); err != nil {
 		return err
@@ -106,7 +105,7 @@ func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType str
 	return r.failure(ctx, doing, err)
 }
 
-// putManifest returns the header of the answer.
+// putManifest writes a manifest and returns the header fields of the answer.
 func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) (http.Header, error) {
 	q := request{method: http.MethodPut, url: r.url("manifests", tagOrDigest), header: http.Header{"Content-Type": {mediaType}}, data: data}
 	resp, err := r.exchange(ctx, q, stored...)
@@ -116,7 +115,7 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	_ = resp.Close()
 	sum := lock.Sum(data)
 	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != sum {
-		return nil, wrongDigest("what the registry received", d, sum)
+		return nil, wrongDigest("the manifest that the registry received", d, sum)
 	}
 	if resp.StatusCode == http.StatusCreated {
 		return resp.Header, nil
@@ -126,12 +125,13 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	case IsNotFound(err):
 		err = notStored(resp.StatusCode)
 	case err == nil && there.Digest != sum:
-		err = wrongDigest("what the registry has now", there.Digest, sum)
+		err = wrongDigest("the manifest in the registry now", there.Digest, sum)
 	}
 	return resp.Header, err
 }
 
-// HasBlob returns the size of a blob, which is -1 where the registry does not say.
+// HasBlob reports whether the repository has a blob, and its size in bytes; -1 if the registry does
+// not say.
 func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
 	doing := "looking for " + r.name.reference(digestPrefix+d.String())
 	err = r.client.retry(ctx, doing, nil, func() error {
@@ -160,21 +160,20 @@ func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 	return sizeOf(resp), true, nil
 }
 
-// redirectsToStorage reports whether a registry leads to its storage, which cannot be
-// reached from here. So it has the blob, and compares it when a manifest names it.
+// redirectsToStorage reports whether a registry redirects to its storage, which this machine cannot
+// reach. Then the registry has the blob, and checks it when a manifest names it.
 func redirectsToStorage(err error) bool {
 	e, ok := errors.AsType[*transfer.RedirectError](err)
 	return (ok && e.InClear || transfer.Is[*transfer.RedirectedError](err)) && !transfer.Is[*loginError](err)
 }
 
-// refusesHead has the answers of what stands before a registry and lets no HEAD
-// pass, while it lets GET pass.
+// refusesHead has the statuses with which proxies before a registry refuse HEAD, but not GET.
 var refusesHead = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true,
 }
 
-// sizeOf returns how many bytes a blob has of which an answer tells, or has the
-// first; -1 where it does not say.
+// sizeOf returns the size of a blob in bytes, from the answer to a request for it or for its first
+// byte; -1 if unknown.
 func sizeOf(resp *transfer.Response) int64 {
 	text := resp.Header.Get("Content-Length")
 	if resp.StatusCode == http.StatusPartialContent {
@@ -205,7 +204,7 @@ func (r *Repository) failure(ctx context.Context, doing string, err error) error
 	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }
 
-// at returns where something is on the registry.
+// at returns the URL of a path below /v2/.
 func (r *Repository) at(path string) *url.URL {
 	scheme := "https"
 	if r.client.PlainHTTP {
@@ -214,10 +213,10 @@ func (r *Repository) at(path string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + path}
 }
 
-// url returns where something of the repository is.
+// url returns the URL of the repository's /KIND/ID.
 func (r *Repository) url(kind, id string) *url.URL { return r.at(r.path + "/" + kind + "/" + id) }
 
-// reference returns a name with a tag or a digest.
+// reference returns the name with a tag or a digest.
 func (n Name) reference(tagOrDigest string) string {
 	if strings.Contains(tagOrDigest, ":") {
 		return n.String() + "@" + tagOrDigest

@@ -15,12 +15,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Name is a repository of a registry: HOST[:PORT]/PATH.
+// Name is the name of a repository in a registry: HOST[:PORT]/PATH.
 type Name struct {
 	host, path string
 }
 
-// Host returns the registry, with its port if one was given.
+// Host returns the registry's host, with its port if the name has one.
 func (n Name) Host() string { return n.host }
 
 // Path returns the repository's name within the registry.
@@ -28,20 +28,20 @@ func (n Name) Path() string { return n.path }
 
 func (n Name) String() string { return n.host + "/" + n.path }
 
-// Join returns the repository called path below n.
+// Join returns the name of the repository path below n.
 func (n Name) Join(path string) (Name, error) { return ParseRepository(n.String() + "/" + path) }
 
-// Reference is a manifest of a repository: HOST[:PORT]/PATH[:TAG][@DIGEST].
+// Reference names a manifest in a repository: HOST[:PORT]/PATH[:TAG][@DIGEST].
 type Reference struct {
 	name   Name
 	tag    string
 	digest string
 }
 
+// Repository returns the name of the repository.
 func (r Reference) Repository() Name { return r.name }
 
-// Identifier returns what a registry is asked for: the digest if there is one,
-// else the tag, else "", which is for the caller to fill.
+// Identifier returns the digest if there is one, or else the tag; "" if there is neither.
 func (r Reference) Identifier() string { return cmp.Or(r.digest, r.tag) }
 
 // Tag returns the tag, or "" if there is none.
@@ -65,29 +65,28 @@ var (
 )
 
 const (
-	// maxName bounds a repository with its registry, as the specification has it.
+	// maxName is the largest length of HOST/PATH, as in the specification.
 	maxName      = 255
 	digestPrefix = "sha256:"
 )
 
-// ParseReference reads HOST[:PORT]/PATH[:TAG|@DIGEST]. Where both a tag and a
-// digest are given, the digest counts. The host must be there: nothing stands
-// for docker.io unless it is written.
+// ParseReference parses HOST[:PORT]/PATH[:TAG][@DIGEST]. The host is required, also for docker.io.
+// Errors are of kind [fault.Usage] and show no credentials.
 func ParseReference(s string) (Reference, error) {
 	r, err := parseReference(s)
 	return r, badReference("reference", s, err)
 }
 
-// ParseRepository reads HOST[:PORT]/PATH.
+// ParseRepository parses HOST[:PORT]/PATH. Errors are of kind [fault.Usage].
 func ParseRepository(s string) (Name, error) {
 	r, err := parseReference(s)
 	if err == nil && r.Identifier() != "" {
-		r, err = badForm("a repository has no tag and no digest", "leave out what follows "+r.name.String())
+		r, err = badForm("a repository must not have a tag or a digest", "write "+r.name.String())
 	}
 	return r.name, badReference("repository", s, err)
 }
 
-// badForm says what is wrong with a reference, and what to write instead.
+// badForm returns the error for a malformed reference, with a hint.
 func badForm(reason, hint string) (Reference, error) {
 	return Reference{}, fault.New(fault.Usage, "%s", reason).WithHint("%s", hint)
 }
@@ -99,8 +98,8 @@ func badReference(what, s string, err error) error {
 	return fmt.Errorf("%s %q: %w", what, transfer.Printable(shown(s), maxMessage), err)
 }
 
-// shown returns what of a malformed reference may be repeated: somebody may
-// have put a user and a password before the host.
+// shown returns a malformed reference without credentials, which the user may have written before
+// the host.
 func shown(s string) string {
 	if strings.Contains(s, "://") {
 		return agent.Redact(s)
@@ -124,30 +123,30 @@ const formHint = "write HOST[:PORT]/PATH[:TAG|@DIGEST], for example registry.exa
 func parseReference(s string) (Reference, error) {
 	switch {
 	case s == "":
-		return badForm("it is empty", formHint)
+		return badForm("the reference is empty", formHint)
 	case strings.Contains(s, "://"):
-		return badForm("a reference has no scheme", hintScheme(s))
+		return badForm("a reference must not have a scheme", hintScheme(s))
 	}
 	for _, r := range s {
-		if r <= ' ' || r > '~' { // none that is seen in ASCII
-			return badForm("no reference has the character "+nameOf(r), formHint)
+		if r <= ' ' || r > '~' { // not a visible character of ASCII
+			return badForm("a reference must not have the character "+nameOf(r), formHint)
 		}
 	}
 	switch host, rest, found := strings.Cut(s, "/"); {
 	case strings.Contains(host, "@"):
-		return badForm("credentials do not belong in a reference", "log in to the registry instead, as with docker login")
+		return badForm("a reference must not have credentials", "remove them, and log in to the registry: docker login HOST")
 	case !found:
-		return badForm("it names no repository", formHint)
+		return badForm("the repository's path is missing", formHint)
 	case isHost(host):
 		return parseRest(host, rest)
 	case pathForm.MatchString(host) && host != "localhost":
-		return badForm("it names no registry", "write the registry's host before it, for example docker.io/"+transfer.Printable(s, maxMessage))
+		return badForm("the registry's host is missing", "write the host before the path, for example docker.io/"+transfer.Printable(s, maxMessage))
 	}
 	return badForm("the registry's host is malformed", formHint)
 }
 
-// hintScheme says how to write a reference that has a scheme, unless it may have
-// credentials, too.
+// hintScheme returns the hint for a reference with a scheme. It repeats the reference only if that
+// has no credentials.
 func hintScheme(s string) string {
 	scheme, rest, _ := strings.Cut(s, "://")
 	hint := "leave out the scheme"
@@ -176,7 +175,7 @@ func parseRest(host, rest string) (Reference, error) {
 	if pinned {
 		d, err := ParseDigest(digest)
 		if err != nil {
-			return badForm(err.Error(), "a digest is sha256: and 64 hexadecimal digits")
+			return badForm(err.Error(), "write a digest as sha256: and 64 hexadecimal digits in lower case")
 		}
 		r.digest = digestPrefix + d.String()
 	}
@@ -184,18 +183,18 @@ func parseRest(host, rest string) (Reference, error) {
 	r.tag = tag
 	if tagged && !lock.IsTag(r.tag) {
 		return badForm("the tag is malformed",
-			"a tag has at most 128 letters, digits, underscores, full stops and hyphens, and does not begin with the latter two")
+			"use at most 128 letters, digits, underscores, full stops and hyphens; begin with a letter, a digit or an underscore")
 	}
 	if !pathForm.MatchString(path) || len(host)+len(path) >= maxName {
 		return badForm("the path is malformed",
-			"a path has lower-case letters and digits, in components separated by slashes, and within those . _ __ or - between them; with the host it has at most 255 characters")
+			"use lower-case letters and digits, with / between components and . _ __ or - inside them; host and path have at most 255 characters")
 	}
 	r.name = Name{host, path}
 	return r, nil
 }
 
-// isHost reports whether s names a registry rather than the first component of
-// a path: by a dot, a port or brackets, as docker tells them apart.
+// isHost reports whether s is a host and not the first component of a path. Like docker, it takes s
+// for a host if it has a dot, a port or brackets.
 func isHost(s string) bool {
 	host, port, ported := s, "", false
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
@@ -212,8 +211,8 @@ func isHost(s string) bool {
 	return hostForm.MatchString(host) && (ported || host == "localhost" || strings.Contains(host, "."))
 }
 
-// ParseDigest reads sha256: and 64 hexadecimal digits, lower case as the image
-// specification has them. It is the only algorithm of the store.
+// ParseDigest parses sha256: and 64 hexadecimal digits in lower case, as in the image specification.
+// The store supports no other algorithm.
 func ParseDigest(s string) (lock.SHA256, error) {
 	hex, ok := strings.CutPrefix(s, digestPrefix)
 	d, err := lock.ParseSHA256(hex)
@@ -223,15 +222,15 @@ func ParseDigest(s string) (lock.SHA256, error) {
 	return d, nil
 }
 
-// dockerHub has the hosts of Docker Hub: it is called docker.io, keeps
-// credentials as index.docker.io, and listens at registry-1.docker.io.
+// dockerHub has the hosts of Docker Hub. Names have docker.io, docker's configuration
+// index.docker.io, and the registry listens at registry-1.docker.io.
 var dockerHub = map[string]bool{"docker.io": true, "index.docker.io": true, "registry-1.docker.io": true, "registry.hub.docker.com": true}
 
 // IsDockerHub reports whether the registry is Docker Hub.
 func (n Name) IsDockerHub() bool { return dockerHub[n.host] }
 
-// wire returns the host and the path as they go over the wire: Docker Hub answers as
-// index.docker.io, and has names of one component below library/.
+// wire returns the host and the path for requests. Docker Hub answers as index.docker.io, and paths of
+// one component are below library/ there.
 func (n Name) wire() (host, path string) {
 	host, path = n.host, n.path
 	if host == "docker.io" {

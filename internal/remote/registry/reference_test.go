@@ -31,15 +31,15 @@ func TestParseReference(t *testing.T) {
 	}
 	for s, says := range map[string]string{
 		"":                             "empty",
-		"alpine":                       "names no repository",
+		"alpine":                       "repository's path is missing",
 		"mirror/botkube:v1":            "docker.io/mirror/botkube:v1",
 		"mirror/botkube\n":             "U+000A (the end of a line)",
 		"registry.example\r/a":         "U+000D (the end of a line)",
 		" registry.example/a":          "U+0020 (a space)",
 		"\u200bregistry.example/a":     "U+200B",
 		"registry.example/a\xff":       "U+FFFD",
-		"https://registry.example/a":   "no scheme",
-		"docker://registry.example/a":  "no scheme",
+		"https://registry.example/a":   "must not have a scheme",
+		"docker://registry.example/a":  "must not have a scheme",
 		"registry.example/":            "the path",
 		"registry.example/A":           "the path",
 		"registry.example/a//b":        "the path",
@@ -63,7 +63,7 @@ func TestParseReference(t *testing.T) {
 		"/a":                           "the registry's host",
 		"registry.example/" + strings.Repeat("a", 240):                  "255",
 		"user:" + registrytest.Password + "@registry.example/a":         "credentials",
-		"https://user:" + registrytest.Password + "@registry.example/a": "no scheme",
+		"https://user:" + registrytest.Password + "@registry.example/a": "must not have a scheme",
 		"user:" + registrytest.Password + "/@registry.example/a":        "",
 	} {
 		_, err := registry.ParseReference(s)

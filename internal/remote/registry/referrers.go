@@ -13,19 +13,21 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 const (
 	indexType = "application/vnd.oci.image.index.v1+json"
-	// MaxReferrers bounds the manifests that refer to one, and maxReferrerPages the answers in
-	// which a registry lists them.
+	// MaxReferrers is how many referrers one manifest may have, and maxReferrerPages how many pages
+	// of them are read.
 	MaxReferrers     = 1000
 	maxReferrerPages = 25
-	// fallbackAttempts is how often a list of referrers is written that others write, too.
+	// fallbackAttempts is how often a list of referrers is written if other programs write it, too.
 	fallbackAttempts = 5
 )
 
-// Referrer is what a list says of a manifest that refers to another one: a signature, an SBOM.
+// Referrer is the descriptor of a manifest that refers to another one, such as a signature or an
+// SBOM. Size is in bytes.
 type Referrer struct {
 	MediaType    string            `json:"mediaType"`
 	Digest       string            `json:"digest"`
@@ -34,23 +36,24 @@ type Referrer struct {
 	Annotations  map[string]string `json:"annotations,omitempty"`
 }
 
-// referrersTag is where a list is kept in a registry without the API (distribution
-// specification, "Referrers Tag Schema").
+// referrersTag returns the tag of the list of referrers, for registries without the referrers API
+// (distribution specification, "Referrers Tag Schema").
 func referrersTag(subject lock.SHA256) string { return "sha256-" + subject.String() }
 
-// lacksAPI has the answers of registries that know nothing of referrers.
+// lacksAPI has the statuses of registries without the referrers API.
 var lacksAPI = map[int]bool{
 	http.StatusBadRequest: true, http.StatusNotFound: true, http.StatusMethodNotAllowed: true, http.StatusNotAcceptable: true,
 	http.StatusUnsupportedMediaType: true, http.StatusNotImplemented: true,
 }
 
-// Referrers lists the manifests that refer to one. keeps says that the registry keeps the list
-// itself. Else a tag has it, which clients maintain.
-func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
+// Referrers lists the manifests that refer to a subject. HasAPI reports whether the registry has the
+// referrers API. Otherwise the list is in a tag, which clients maintain: see
+// [Repository.AddReferrers].
+func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []Referrer, hasAPI bool, err error) {
 	if !r.noReferrers.Load() {
-		all, keeps, err = r.askReferrers(ctx, subject)
-		if err != nil || keeps {
-			return all, keeps, err
+		all, hasAPI, err = r.askReferrers(ctx, subject)
+		if err != nil || hasAPI {
+			return all, hasAPI, err
 		}
 		r.noReferrers.Store(true)
 	}
@@ -62,8 +65,8 @@ func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []
 	return all, false, r.failure(ctx, "reading "+r.name.reference(referrersTag(subject)), err)
 }
 
-func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
-	doing := "listing what refers to " + r.name.reference(subject.OCI())
+func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all []Referrer, hasAPI bool, err error) {
+	doing := "listing the referrers of " + r.name.reference(subject.OCI())
 	first := r.url("referrers", subject.OCI())
 	next := first
 	for range maxReferrerPages {
@@ -80,7 +83,7 @@ func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all
 			return nil, false, r.failure(ctx, doing, err)
 		}
 		if page == nil && at != first {
-			err = transfer.Permanent(errors.New("the list goes on with something else than a list"))
+			err = transfer.Permanent(errors.New("the next page is not a list of referrers"))
 			return nil, false, r.failure(ctx, doing, err)
 		}
 		if page == nil {
@@ -94,7 +97,7 @@ func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all
 			return all, true, r.failure(ctx, doing, err)
 		}
 		if next.Path != first.Path {
-			return nil, false, r.failure(ctx, doing, transfer.Permanent(errors.New("the list goes on at another place of the registry")))
+			return nil, false, r.failure(ctx, doing, transfer.Permanent(errors.New("the next page is at another path of the registry")))
 		}
 		next = &url.URL{Scheme: first.Scheme, Host: first.Host, Path: first.Path, RawQuery: next.RawQuery}
 	}
@@ -102,11 +105,11 @@ func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all
 }
 
 func tooManyReferrers() error {
-	return transfer.Permanent(fault.New(fault.Integrity, "the registry lists more than the %d referrers that are read", MaxReferrers))
+	return transfer.Permanent(fault.New(fault.Integrity, "the registry lists more than %d referrers", MaxReferrers))
 }
 
-// referrersPage returns a part of a list, and where the next is, if there is one. It returns nil
-// for an answer that is no list: something else answers at that path.
+// referrersPage returns a page of the list, and the URL of the next page or nil. The page is nil if
+// the answer is not a list of referrers.
 func (r *Repository) referrersPage(ctx context.Context, at *url.URL) (page *referrersList, next *url.URL, err error) {
 	resp, err := r.exchange(ctx, request{method: http.MethodGet, url: at, header: http.Header{"Accept": {indexType}}}, http.StatusOK)
 	if err != nil {
@@ -140,7 +143,7 @@ func nextPage(resp *transfer.Response, at *url.URL) *url.URL {
 	return at.ResolveReference(u)
 }
 
-// referrersList is an index that lists referrers. It keeps what it does not know.
+// referrersList is an image index that lists referrers. It keeps fields that it does not know.
 type referrersList struct {
 	fields    map[string]json.RawMessage
 	manifests []json.RawMessage
@@ -153,7 +156,7 @@ func parseReferrers(data []byte) (*referrersList, error) {
 		err = json.Unmarshal(said, &l.manifests)
 	}
 	if err != nil {
-		return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers cannot be read: %w", err))
+		return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers is not valid: %w", textfile.JSONError(data, err)))
 	}
 	return l, nil
 }
@@ -165,7 +168,7 @@ func (l *referrersList) referrers() (all []Referrer, err error) {
 	for _, raw := range l.manifests {
 		var d Referrer
 		if err := json.Unmarshal(raw, &d); err != nil {
-			return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers cannot be read: %w", err))
+			return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers is not valid: %w", textfile.JSONError(raw, err)))
 		}
 		all = append(all, d)
 	}
@@ -199,7 +202,7 @@ func (l *referrersList) encode() ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// referrersList reads the list that a tag has; an empty one if there is no such tag.
+// referrersList reads the list of referrers from its tag. It is empty if there is no such tag.
 func (r *Repository) referrersList(ctx context.Context, subject lock.SHA256) (*referrersList, error) {
 	tag := referrersTag(subject)
 	m, err := r.Manifest(ctx, tag)
@@ -210,14 +213,14 @@ func (r *Repository) referrersList(ctx context.Context, subject lock.SHA256) (*r
 		return nil, err
 	case m.MediaType != indexType:
 		return nil, fault.New(fault.Integrity, "%s is of type %.100q, not a list of referrers", r.name.reference(tag), m.MediaType).
-			WithHint("another tool has taken the tag that the OCI distribution specification has for such lists: remove it")
+			WithHint("delete this tag in the registry: the OCI distribution specification reserves it for lists of referrers")
 	}
 	l, err := parseReferrers(m.Data)
 	return l, r.failure(ctx, "reading "+r.name.reference(tag), err)
 }
 
-// PutReferrer writes a manifest that has a subject, and reports whether the registry
-// lists it by itself.
+// PutReferrer writes a manifest that has a subject. Listed reports whether the registry adds it to the
+// subject's referrers itself.
 func (r *Repository) PutReferrer(ctx context.Context, m Manifest) (listed bool, err error) {
 	doing := "writing " + r.name.reference(m.Digest.OCI())
 	err = r.client.retry(ctx, doing, nil, func() error {
@@ -228,8 +231,8 @@ func (r *Repository) PutReferrer(ctx context.Context, m Manifest) (listed bool, 
 	return listed, r.failure(ctx, doing, err)
 }
 
-// AddReferrers adds to the list that a tag has in a registry that keeps none itself. Others may
-// write the list at the same time: it is read again until it has all.
+// AddReferrers adds to the list in the tag, for a registry without the referrers API. Because other
+// programs may write the list at the same time, it reads the list again until it has all.
 func (r *Repository) AddReferrers(ctx context.Context, subject lock.SHA256, all []Referrer) error {
 	tag := referrersTag(subject)
 	for range fallbackAttempts {
@@ -249,6 +252,6 @@ func (r *Repository) AddReferrers(ctx context.Context, subject lock.SHA256, all 
 			return err
 		}
 	}
-	return fault.New(fault.Upstream, "%s does not keep what is written: something else writes it at the same time", r.name.reference(tag)).
-		WithHint("run it again when nothing else signs or copies there")
+	return fault.New(fault.Upstream, "%s lost entries: another program writes it at the same time", r.name.reference(tag)).
+		WithHint("run the command again when no other program signs or copies there")
 }

@@ -50,19 +50,19 @@ func TestReferrersAPI(t *testing.T) {
 			}
 			w.Header().Set("Link", `<?n=2>; rel="next"`)
 			give(w, listType, list(entry))
-		}, fails: "something else than a list"},
+		}, fails: "not a list of referrers"},
 		"without end": {api: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `<?n=2>; rel="next"`)
 			give(w, listType, list())
-		}, fails: "more than the 1000 referrers"},
+		}, fails: "more than 1000 referrers"},
 		"going elsewhere": {api: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", `</v2/other/referrers/x>; rel="next"`)
 			give(w, listType, list())
-		}, fails: "goes on at another place"},
+		}, fails: "at another path"},
 		"too many": {api: func(w http.ResponseWriter, _ *http.Request) {
 			give(w, listType, list(strings.Split(strings.Repeat(entry+"|", 1001), "|")[:1001]...))
-		}, fails: "more than the 1000 referrers"},
-		"no JSON":     {api: func(w http.ResponseWriter, _ *http.Request) { give(w, listType, "x") }, fails: "cannot be read"},
+		}, fails: "more than 1000 referrers"},
+		"no JSON":     {api: func(w http.ResponseWriter, _ *http.Request) { give(w, listType, "x") }, fails: "is not valid"},
 		"a web page":  {api: func(w http.ResponseWriter, _ *http.Request) { give(w, "text/html", "<html>") }},
 		"refused":     {api: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, fails: "403 Forbidden"},
 		"not known":   {api: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }},
@@ -70,7 +70,7 @@ func TestReferrersAPI(t *testing.T) {
 		"a taken tag": {tag: func(w http.ResponseWriter, _ *http.Request) { give(w, manifestType, "{}") }, fails: "not a list of referrers"},
 		"a broken tag": {tag: func(w http.ResponseWriter, _ *http.Request) {
 			give(w, listType, `{"mediaType":"`+listType+`","manifests":[1]}`)
-		}, fails: "cannot be read"},
+		}, fails: "is not valid"},
 	} {
 		r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
 			answer := tt.tag

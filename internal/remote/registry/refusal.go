@@ -13,26 +13,26 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// statusError is an answer that is a refusal.
+// statusError is a registry's refusal.
 type statusError struct {
 	*transfer.StatusError
-	method    string // of the request
+	method    string // the method of the request
 	stage     stage
-	codes     []string // the registry's own error codes
-	anonymous bool     // no credentials were there to send
-	admitted  bool     // the credentials are good, so something else is the reason
-	elsewhere bool     // another host than the registry's answers
+	codes     []string // the registry's error codes
+	anonymous bool     // there were no credentials to send
+	admitted  bool     // the credentials are good, so they are not the reason
+	redirect  bool     // a redirect's target answered, not the registry
 	page      bool     // the answer is a web page
 }
 
-// stage is what a request was about.
+// stage says what a request was for.
 type stage int
 
 const (
 	stageContent stage = iota
 	stageManifest
-	stageGreeting // the first question, at /v2/
-	stageToken    // that to the token server
+	stageGreeting // the first request, to /v2/
+	stageToken    // the request to the token server
 )
 
 func (e *statusError) Error() string {
@@ -41,7 +41,7 @@ func (e *statusError) Error() string {
 	case e.stage == stageToken:
 		s = "the token server " + s
 	case e.stage == stageGreeting && e.RateLimit.Hint() == "":
-		s += " to the question whether it is a registry (/v2/)"
+		s += " to GET /v2/"
 	case e.Code == http.StatusMethodNotAllowed:
 		s += " to " + e.method
 	}
@@ -54,20 +54,19 @@ func (e *statusError) has(codes ...string) bool {
 	return slices.ContainsFunc(codes, func(code string) bool { return slices.Contains(e.codes, code) })
 }
 
-// says reports whether the registry's own words contain one of some, whatever the case.
+// says reports whether the registry's message contains one of the words, in upper or lower case.
 func (e *statusError) says(words ...string) bool {
 	said := strings.ToLower(e.Says)
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(said, word) })
 }
 
-// IsNotFound reports whether a registry does not have what it was asked for.
+// IsNotFound reports whether err means that the registry does not have the manifest or blob.
 func IsNotFound(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
 	return ok && e.Code == http.StatusNotFound && !e.Proxy && e.stage != stageToken
 }
 
-// expect returns the refusal that an answer is unless its status is one of
-// codes. It closes what it refuses.
+// expect returns an answer as an error, and closes it, unless its status is one of codes.
 func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	stage := stageContent
 	if strings.Contains(resp.Request.URL.Path, "/manifests/") {
@@ -84,8 +83,8 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	case expected && reading, e.page && r.page && e.Code == http.StatusNotFound:
 		return fault.New(fault.Upstream, "%s answers with a web page", e.Host).WithHint("%s", hintNoRegistry(r.asked.host))
 	case e.page && !reading && !ownStatus[e.Code]:
-		// A second answer may be the registry's own.
-		return &passing{e.Error() + ", with a web page", "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"}
+		// The registry itself may answer the next attempt.
+		return &passing{e.Error() + ", with a web page", "a load balancer or a gateway may answer instead of the registry: run the command again; if it fails again, ask its administrator"}
 	}
 	return e
 }
@@ -100,7 +99,7 @@ func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError 
 		stage:       stage,
 		anonymous:   r.anonymous,
 		admitted:    r.admitted || lacksScope(resp.Header),
-		elsewhere:   req.URL.Host != r.host,
+		redirect:    req.URL.Host != r.host,
 		page:        startsPage(resp),
 	}
 	e.read(resp, append(transfer.SecretsIn(req.Header.Get("Authorization")), r.secrets...))
@@ -132,22 +131,21 @@ func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	e.Says = strings.Join(says, "; ")
 }
 
-// ownStatus has the refusals that are what they are, though a proxy words
-// them in a page.
+// ownStatus has the statuses that mean the same, even if the answer is a proxy's web page.
 var ownStatus = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusProxyAuthRequired: true,
 	http.StatusLengthRequired: true, http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true, http.StatusUnsupportedMediaType: true,
 	http.StatusNotImplemented: true,
 }
 
-// startsPage reports whether an answer is a web page. That it says so is not
-// enough: some registries say it of every answer (Quay, made with Flask).
+// startsPage reports whether an answer is a web page. The Content-Type is not enough: some
+// registries send text/html with every answer (Quay, made with Flask).
 func startsPage(resp *transfer.Response) bool {
 	if mediaType(resp.Header) != "text/html" {
 		return false
 	}
 	start := make([]byte, 512)
-	n, _ := io.ReadFull(resp, start) // what is wrong shows when it is read again
+	n, _ := io.ReadFull(resp, start) // an error will come again with the next read
 	resp.Body = struct {
 		io.Reader
 		io.Closer
@@ -155,49 +153,49 @@ func startsPage(resp *transfer.Response) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("<"))
 }
 
-// passing is a failure that another attempt may not meet.
+// passing is a failure that may be over at the next attempt.
 type passing struct{ text, hint string }
 
 func (e *passing) Error() string { return e.text }
 
-// noToken is the error if a token server, or what a registry takes for one, gives no token.
+// noToken returns the error for a token server that gives no token.
 func noToken(format string, args ...any) error {
 	return fault.New(fault.Upstream, format, args...).WithHint("%s", hintRealm)
 }
 
-const hintRealm = "the registry names its token server in its answer to /v2/ (WWW-Authenticate, realm): is that address right, and does nothing stand before it that asks people to log in?"
+const hintRealm = "check the token server's address, which the registry sends in its answer to GET /v2/ (WWW-Authenticate, realm): no login page may stand before it"
 
 func hintNoRegistry(host string) string {
-	return "is " + host + " where the registry listens? some products have a host or a port for it (Nexus, Artifactory, GitLab), and a proxy before it must pass /v2/ on"
+	return "check that " + host + " is the registry: Nexus, Artifactory and GitLab have a host or a port of its own for it, and a proxy before it must pass on /v2/"
 }
 
-// Refusal is what a registry refuses something for.
+// Refusal is the reason for which a registry refused a request.
 type Refusal int
 
-// The refusals.
+// The reasons.
 const (
-	NotRefused         Refusal = iota // the error is no refusal
-	RefusedOtherwise                  // for another reason than those below
-	RefusedCredentials                // there are none, or they are wrong
+	NotRefused         Refusal = iota // the error is not a refusal
+	RefusedOtherwise                  // any reason that is not below
+	RefusedCredentials                // credentials are missing or wrong
 	RefusedAccess                     // the user lacks the right, or the repository does not exist: registries do not tell which
-	RefusedRepository                 // the repository does not exist, or cannot exist
-	RefusedPush                       // nothing can be pushed there: it is a proxy repository, or may only be read
-	RefusedDocument                   // the registry does not take a manifest of that kind
-	RefusedTag                        // the tag has other content, and may not be moved
-	RefusedQuota                      // there is no room left
+	RefusedRepository                 // the repository does not exist, or its name is not allowed
+	RefusedPush                       // the repository is a proxy for another registry, or read-only
+	RefusedDocument                   // the registry does not accept manifests of that kind
+	RefusedTag                        // the tag has other content and is immutable
+	RefusedQuota                      // the storage or the quota is full
 )
 
-// refusalHints have the next step where it is always the same.
+// refusalHints has the hints that are the same for all requests.
 var refusalHints = map[Refusal]string{
-	RefusedAccess:     "the user lacks the right, or the project does not exist: ask whoever runs the registry",
-	RefusedRepository: "create the repository, or what it belongs to (a project, an organisation), in the registry first",
-	RefusedPush:       "is it a repository that only passes on what another registry has, or may only be read? push to another one",
-	RefusedDocument:   "the registry does not take manifests of this kind; its log tells more",
-	RefusedTag:        "the registry does not let a tag be moved (immutable tags): push to another repository, or have that lifted for this tag",
-	RefusedQuota:      "there is no room left for it in the registry: have the quota raised, or delete there what is no longer needed",
+	RefusedAccess:     "ask the registry's administrator for access, or to create the project: registries do not tell which one is missing",
+	RefusedRepository: "create the repository, or its project or organisation, in the registry first",
+	RefusedPush:       "push to another repository: this one may be a proxy for another registry, or read-only",
+	RefusedDocument:   "look into the registry's log: it does not accept manifests of this kind",
+	RefusedTag:        "push to another repository or another tag (--tag), or ask the registry's administrator to allow overwriting this tag (immutable tags)",
+	RefusedQuota:      "ask the registry's administrator for more space, or delete content that is no longer needed there",
 }
 
-// RefusalOf returns what a registry refused something for.
+// RefusalOf returns the reason for which a registry refused a request.
 func RefusalOf(err error) Refusal {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok || e.Transient() || e.Code == http.StatusProxyAuthRequired || e.stage == stageGreeting || e.wrongRealm() {
@@ -206,7 +204,7 @@ func RefusalOf(err error) Refusal {
 	return e.refusal()
 }
 
-// RefusalText returns a registry's refusal without what it was about.
+// RefusalText returns a registry's refusal without the words before it that say what was asked.
 func RefusalText(err error) string {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.Error()
@@ -214,7 +212,7 @@ func RefusalText(err error) string {
 	return err.Error()
 }
 
-// wrongRealm reports whether what answers is no token server, it seems.
+// wrongRealm reports whether the answer does not look like one of a token server.
 func (e *statusError) wrongRealm() bool {
 	return e.stage == stageToken && (e.page || e.Code != http.StatusUnauthorized && e.Code != http.StatusForbidden)
 }
@@ -240,15 +238,15 @@ func (e *statusError) refusal() Refusal {
 	return RefusedOtherwise
 }
 
-// refusesDocument reports whether a manifest may be refused for its kind. For one
-// that lacks blobs there is a code of its own.
+// refusesDocument reports whether the registry may refuse a manifest because of its kind.
+// MANIFEST_BLOB_UNKNOWN, for example, is another reason.
 func (e *statusError) refusesDocument() bool {
 	return e.has("MANIFEST_INVALID", "UNSUPPORTED") ||
 		slices.Contains([]int{http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}, e.Code) ||
 		e.Code == http.StatusBadRequest && !e.has("MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID", "TAG_INVALID")
 }
 
-// hint is the next step after a refusal by the registry at a host.
+// hint returns the next step after a refusal by the registry at a host.
 func (e *statusError) hint(host string) string {
 	switch {
 	case e.RateLimit.Hint() != "":
@@ -256,17 +254,17 @@ func (e *statusError) hint(host string) string {
 	case e.Code == http.StatusProxyAuthRequired:
 		return transfer.HintProxyRefuses
 	case e.Transient():
-		return "the registry is in trouble: run it again later"
+		return "run the command again later; if it fails again, look into the registry's log"
 	case e.stage == stageGreeting && e.Code == http.StatusForbidden && len(e.codes) > 0:
-		return "the registry lets nobody in from here: its firewall may not know this machine's address; ask whoever runs it"
+		return "ask the registry's administrator whether its firewall allows this machine's address"
 	case e.stage == stageGreeting:
 		return hintNoRegistry(host)
 	case e.wrongRealm():
 		return hintRealm
 	case e.Code == http.StatusRequestEntityTooLarge:
-		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
-	case e.Code == http.StatusForbidden && e.elsewhere:
-		return "the registry leads there for its content: may this machine reach that host, and does its clock tell the right time?"
+		return "raise the limit for the size of requests in the proxy before the registry (nginx: client_max_body_size 0)"
+	case e.Code == http.StatusForbidden && e.redirect:
+		return "check that this machine may reach that host, and that its clock is right: the registry redirects there for its content"
 	}
 	return e.refusalHint(host)
 }
@@ -278,15 +276,15 @@ func (e *statusError) refusalHint(host string) string {
 	}
 	switch {
 	case refusal == RefusedCredentials && e.anonymous:
-		return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
+		return "log in first: docker login " + host + "\nit writes the credentials to " + configPlace
 	case refusal == RefusedCredentials:
-		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
+		return "log in again: docker login " + host + "\nthe credentials in " + configPlace + " are wrong or expired"
 	case e.Code == http.StatusMethodNotAllowed:
-		return "something before the registry does not let " + e.method + " pass: have it pass GET, HEAD, POST, PATCH, PUT and DELETE below /v2/"
+		return "let the proxy before the registry pass GET, HEAD, POST, PATCH, PUT and DELETE below /v2/: it refuses " + e.method
 	case e.Code == http.StatusNotFound && e.method == http.MethodPost:
-		return "does the registry take uploads at this path? Nexus and Artifactory want the name of their own repository in it, or a port of its own"
+		return "check the path: Nexus and Artifactory need the name of their own repository in it, or a port of its own"
 	case e.Code == http.StatusNotFound:
-		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
+		return "check the spelling, and that it was pushed; some registries hide content until you log in: docker login " + host
 	}
-	return "the registry's log tells more"
+	return "look into the registry's log"
 }

@@ -1,6 +1,6 @@
-// Package registry talks to a container registry, by the OCI distribution
-// specification 1.1, so that an interrupted upload or download goes on where it
-// stopped.
+// Package registry is a client for container registries (OCI distribution specification 1.1). It
+// reads and writes blobs, manifests, tags and referrers, and resumes interrupted uploads and
+// downloads.
 package registry
 
 import (
@@ -21,61 +21,61 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Config says how to talk to registries. It works at its zero value.
+// Config has a client's settings. The zero value is usable.
 type Config struct {
 	transfer.Options
-	// PlainHTTP speaks http. Without it, the client speaks only https, even to a registry on this
+	// PlainHTTP allows http. Without it, the client uses https only, even for a registry on this
 	// machine.
 	PlainHTTP bool
-	// Insecure does not verify the registry's certificate.
+	// Insecure turns the check of the registry's certificate off.
 	Insecure bool
-	// FlagPrefix begins the names of the flags that hints name: "source-" makes
-	// --plain-http --source-plain-http.
+	// FlagPrefix is put before the names of flags in hints: "source-" turns --plain-http into
+	// --source-plain-http.
 	FlagPrefix string
-	// Credentials looks up who asks for a repository, by its host and path; nil means
-	// docker's: the file config.json in ~/.docker or DOCKER_CONFIG, and the helpers that
-	// it names.
+	// Credentials looks up the credentials for a repository, by its host and path; nil means as docker
+	// does: in config.json in ~/.docker or DOCKER_CONFIG, and with the helpers that it names.
 	Credentials func(ctx context.Context, host, path string) (Credentials, error)
-	// Retrying, if not nil, is told of failed attempts, from several
-	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
+	// Retrying, if not nil, is called after a failed attempt, before the pause. Subject says what
+	// failed: "uploading sha256:… to HOST/PATH". Calls may be concurrent.
 	Retrying func(subject string, err error, pause time.Duration)
-	// Waiting, if not nil, is told, from several goroutines, that another run,
-	// or another part of this one, is downloading a blob: HOST/PATH@sha256:….
+	// Waiting, if not nil, is called if another process or goroutine is downloading the same blob.
+	// Subject is HOST/PATH@sha256:…. Calls may be concurrent.
 	Waiting func(subject string)
-	// Parallel is how many blobs are sent at a time; 0 stands for any number.
+	// Parallel is how many blobs are uploaded at a time; 0 means no limit.
 	Parallel int
 }
 
-// Client talks to registries. Its methods may be called concurrently.
+// Client is a client for any number of registries. Its methods may be called concurrently.
 type Client struct {
-	// Config is filled.
+	// Config has its defaults filled in.
 	Config
 	transport *http.Transport
-	// sending has an element for each blob that is being sent.
+	// sending has an element for each blob that is being uploaded.
 	sending chan struct{}
 
 	mu    sync.Mutex
 	known map[access]*handshake
-	// asking is held while credentials are looked up: whoever has them may ask a person.
+	// asking is held while credentials are looked up: a helper may ask the user.
 	asking sync.Mutex
 }
 
-// flag returns the name of a flag.
+// flag returns the name of a flag for hints.
 func (c *Client) flag(name string) string { return "--" + c.FlagPrefix + name }
 
-// access is what a [handshake] is about.
+// access is the key of a [handshake].
 type access struct {
 	name Name
 	push bool
 }
 
-// handshake is one for all who want the same access, made by whoever holds its turn.
+// handshake gets access to a repository once, for all calls that need it. The call that holds turn
+// makes it.
 type handshake struct {
 	turn chan struct{}
 	done *Repository
 }
 
-// New returns a client. Fields of the configuration that are zero get their defaults.
+// New returns a client. The caller should call [Client.Close].
 func New(cfg Config) *Client {
 	cfg.Options = cfg.Filled()
 	if cfg.Credentials == nil {
@@ -96,38 +96,37 @@ func New(cfg Config) *Client {
 	return &Client{Config: cfg, transport: cfg.Transport(), sending: make(chan struct{}, cmp.Or(cfg.Parallel, math.MaxInt16)), known: make(map[access]*handshake)}
 }
 
-// retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].
+// retry repeats try: see [transfer.Retry.Do].
 func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
 	return c.Retry.Do(ctx, func(err error, pause time.Duration) { c.Retrying(subject, err, pause) }, reached, try)
 }
 
-// Close drops idle connections. The client may still be used.
+// Close closes idle connections. The client may still be used.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Repository is a repository of a registry that has been asked for access.
-// Its methods may be called concurrently.
+// Repository is a repository in a registry. [Client.Repository] returns one. Its methods may be called
+// concurrently.
 type Repository struct {
 	client *Client
 	name   Name
-	// asked is the repository that is requested: name, or the one that a --via rule puts in its
-	// place. rule is the hint if a request to that fails. unruled says that there are rules, but
-	// none for name.
+	// asked is the repository for requests: name, or what a --via rule replaces it by. Rule is the
+	// hint if a request to that fails. Unruled says that there are rules, but none for name.
 	asked   Name
 	rule    string
 	unruled bool
-	// host and path are those of asked as they go over the wire: see [Name.wire].
+	// host and path are those of asked for requests: see [Name.wire].
 	host, path  string
 	http        *transfer.Client
-	anonymous   bool         // there are no credentials for it
-	admitted    bool         // a token server gave a token for the credentials
-	page        bool         // a web page was the answer to the first question
-	secrets     []string     // must not be shown, whoever repeats them
-	piece       atomic.Int64 // how many bytes of a blob a request may bring; 0 stands for any number
-	noReferrers atomic.Bool  // it keeps no lists of referrers
-	whole       atomic.Bool  // a blob is taken only in the request that ends the upload
+	anonymous   bool         // there are no credentials
+	admitted    bool         // a token server accepted the credentials
+	page        bool         // the answer to GET /v2/ is a web page
+	secrets     []string     // must not be shown, even if a server repeats them
+	piece       atomic.Int64 // how many bytes of a blob one request may have; 0 means no limit
+	noReferrers atomic.Bool  // the registry has no referrers API
+	whole       atomic.Bool  // the registry takes a blob only in the last request of an upload
 }
 
-// follow applies the --via rules, unless push is set. A rule may have any name of Docker Hub.
+// follow applies the --via rules, except for pushes. A rule may use any host name of Docker Hub.
 func (r *Repository) follow(via *transfer.Via, push bool) error {
 	r.asked = r.name
 	if via == nil || push {
@@ -161,7 +160,7 @@ func (r *Repository) Instead() string {
 	return r.asked.String()
 }
 
-// from says what is asked in the place of the repository.
+// from returns " from INSTEAD" for messages if a --via rule matches, or "".
 func (r *Repository) from() string {
 	if instead := r.Instead(); instead != "" {
 		return " from " + instead
@@ -169,11 +168,11 @@ func (r *Repository) from() string {
 	return ""
 }
 
-// Name returns what the repository is called.
+// Name returns the repository's name, without --via rules.
 func (r *Repository) Name() Name { return r.name }
 
-// Repository asks a registry for access to a repository, to pull and, if push
-// is set, to push as well. It asks once for all calls that want the same.
+// Repository logs in to a registry and returns one of its repositories, to pull and, if push is set,
+// also to push. It logs in once for all calls with the same arguments.
 func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository, error) {
 	key := access{n, push}
 	c.mu.Lock()
@@ -220,7 +219,7 @@ func (r *Repository) shakeHands(ctx context.Context, push bool) error {
 		l.scope += ",push"
 	}
 	r.http = transfer.NewClient(l, "the registry", c.Options)
-	if !push { // what is written goes where the user and the registry say
+	if !push { // --via rules are for downloads only
 		r.http.Via = c.Via
 	}
 	return l.greet(ctx)
@@ -232,7 +231,7 @@ type request struct {
 	header    http.Header
 	body      *upload       // may be nil
 	data      []byte        // a short body
-	answering time.Duration // how long the registry may take to answer; 0 stands for the idle timeout
+	answering time.Duration // how long the registry may take to answer; 0 means the idle timeout
 }
 
 func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, error) {
@@ -247,7 +246,7 @@ func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, err
 	return resp, err
 }
 
-// exchange does a request, and returns the answer if its status is one of codes.
+// exchange sends a request and returns the answer if its status is one of codes.
 func (r *Repository) exchange(ctx context.Context, q request, codes ...int) (*transfer.Response, error) {
 	resp, err := r.do(ctx, q)
 	if err != nil {
@@ -256,11 +255,11 @@ func (r *Repository) exchange(ctx context.Context, q request, codes ...int) (*tr
 	return resp, r.expect(resp, codes...)
 }
 
-// http returns the request as net/http wants it.
+// http returns the request for net/http.
 func (q request) http(ctx context.Context) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), bytes.NewReader(q.data))
 	if err != nil {
-		return nil, transfer.Permanent(errors.New("the registry names a URL that is none"))
+		return nil, transfer.Permanent(errors.New("the registry sends a URL that is not valid"))
 	}
 	maps.Copy(req.Header, q.header)
 	req.Header.Set("Accept-Encoding", "identity")

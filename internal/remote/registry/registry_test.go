@@ -243,10 +243,10 @@ func TestAuth(t *testing.T) {
 	roundTrip(t, open(t, registry.New(registry.Config{PlainHTTP: true}), reg.Host, true))
 
 	blob, data := content(t, 10)
-	for user, hint := range map[string]string{"": "no credentials are there", "somebody": "does not take the credentials"} {
+	for user, hint := range map[string]string{"": "log in first: docker login ", "somebody": "log in again: docker login "} {
 		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: as(user, user)}), reg.Host, true)
 		_, err := r.Upload(t.Context(), blob, opener(data), nil)
-		checkFails(t, err, fault.Upstream, "uploading sha256:", "401 Unauthorized", hint, "docker login "+reg.Host, "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names")
+		checkFails(t, err, fault.Upstream, "uploading sha256:", "401 Unauthorized", hint, "docker login "+reg.Host, "~/.docker/config.json (or config.json in $DOCKER_CONFIG)")
 		_, err = r.Manifest(t.Context(), "latest")
 		checkFails(t, err, fault.Upstream, "reading "+r.Name().String()+":latest", "UNAUTHORIZED", hint)
 		if registry.IsNotFound(err) {
@@ -287,11 +287,11 @@ func TestCredentialHelperFails(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 	}
 	for host, says := range map[string][]string{
-		"127.0.0.1:1": {"docker-credential-broken fails: exit status 3", "echo 127.0.0.1:1 | docker-credential-broken get"},
-		"127.0.0.1:2": {"docker-credential-chatty fails: its answer cannot be read", "docker-credential-chatty get"},
-		"127.0.0.1:3": {"docker-credential-sly fails: exit status 1", "docker-credential-sly get"},
+		"127.0.0.1:1": {"docker-credential-broken failed: exit status 3", "echo 127.0.0.1:1 | docker-credential-broken get"},
+		"127.0.0.1:2": {"docker-credential-chatty failed: its output is not valid JSON", "docker-credential-chatty get"},
+		"127.0.0.1:3": {"docker-credential-sly failed: exit status 1", "docker-credential-sly get"},
 		"127.0.0.1:4": {"docker-credential-absent", "executable file not found"},
-		"127.0.0.1:5": {"docker-credential-sly fails: exit status 1", "echo 127.0.0.1:5/x/y | docker-credential-sly get"},
+		"127.0.0.1:5": {"docker-credential-sly failed: exit status 1", "echo 127.0.0.1:5/x/y | docker-credential-sly get"},
 	} {
 		n, err := registry.ParseRepository(host + "/x/y")
 		check(t, err)
@@ -357,7 +357,7 @@ func TestUnreachable(t *testing.T) {
 		told = append(told, subject+": "+err.Error())
 	}})
 	_, err = c.Repository(t.Context(), n, false)
-	checkFails(t, err, fault.Upstream, "gave up after 3 attempts", "connection refused", "is the registry up?")
+	checkFails(t, err, fault.Upstream, "gave up after 3 attempts", "connection refused", "check that the registry is up")
 	if len(told) != 2 {
 		t.Error(told)
 	}
@@ -436,12 +436,12 @@ func TestRefused(t *testing.T) {
 		says             []string
 	}{
 		{400, 1, "", []string{"400 Bad Request"}},
-		{403, 1, `{"errors":[{"code":"DENIED","message":"not\u001b[31m\r\nyours"}]}`, []string{"DENIED: not [31m  yours", "lacks the right"}},
+		{403, 1, `{"errors":[{"code":"DENIED","message":"not\u001b[31m\r\nyours"}]}`, []string{"DENIED: not [31m  yours", "administrator for access"}},
 		{404, 1, `{"errors":[{"code":"NAME_UNKNOWN","message":"` + strings.Repeat("long ", 1000) + `"}]}`, []string{"NAME_UNKNOWN: long long", "…"}},
 		{413, 1, "<html>", []string{"client_max_body_size"}},
 		{401, 1, `{"errors":[{"code":"UNAUTHORIZED","message":"` + registrytest.Password + ` is wrong"}]}`, []string{"UNAUTHORIZED: redacted is wrong"}},
 		{429, 3, "", []string{"gave up after 3 attempts", "--parallel 1"}},
-		{500, 3, `{"errors":[{"code":"UNKNOWN","message":"disk full"}]}`, []string{"UNKNOWN: disk full", "in trouble"}},
+		{500, 3, `{"errors":[{"code":"UNKNOWN","message":"disk full"}]}`, []string{"UNKNOWN: disk full", "again later"}},
 		{501, 1, "", []string{"501 Not Implemented"}},
 	} {
 		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
@@ -496,7 +496,7 @@ func TestUploadWrongContent(t *testing.T) {
 	} {
 		t.Log("in " + name)
 		_, err := r.Upload(t.Context(), blob, of(flipped), nil)
-		checkFails(t, err, fault.Integrity, "the content to send is sha256:"+lock.Sum(flipped).String())
+		checkFails(t, err, fault.Integrity, "another digest: sha256:"+lock.Sum(flipped).String())
 		_, err = r.Upload(t.Context(), blob, of(data[:1000]), nil)
 		checkFails(t, err, fault.Unexpected, "shorter")
 	}
@@ -543,7 +543,7 @@ func TestUploadWrongContentRefused(t *testing.T) {
 		flipped[100] ^= 1
 		_, err = r.Upload(t.Context(), blob, opener(flipped), nil)
 		if test.noticed {
-			checkFails(t, err, fault.Integrity, "the content to send is sha256:"+lock.Sum(flipped).String())
+			checkFails(t, err, fault.Integrity, "another digest: sha256:"+lock.Sum(flipped).String())
 		} else {
 			checkFails(t, err, fault.Upstream, strconv.Itoa(test.Status))
 		}
@@ -728,7 +728,7 @@ func TestDownloadWrong(t *testing.T) {
 	flip := registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.FlipResponse, At: 1000}
 	s := newStore(t)
 	_, err = plain(t, reg.Proxy(t, flip).Host).Fetch(t.Context(), blob, s, nil)
-	checkFails(t, err, fault.Integrity, "what came is sha256:", "not sha256:"+blob.SHA256.String())
+	checkFails(t, err, fault.Integrity, " is sha256:", "not sha256:"+blob.SHA256.String())
 	if left, _ := filepath.Glob(filepath.Join(s.Dir(), "*", "*.part")); len(left) > 0 {
 		t.Error(left)
 	}
@@ -738,7 +738,7 @@ func TestDownloadWrong(t *testing.T) {
 
 	other := lock.Blob{Size: blob.Size - 1, SHA256: blob.SHA256}
 	_, err = plain(t, reg.Host).Fetch(t.Context(), other, newStore(t), nil)
-	checkFails(t, err, fault.Integrity, "1048576 bytes in the registry, not 1048575")
+	checkFails(t, err, fault.Integrity, "1048576 bytes, not 1048575")
 	absent, _ := content(t, 10)
 	_, err = plain(t, reg.Host).Fetch(t.Context(), absent, s, nil)
 	checkFails(t, err, fault.Upstream, "BLOB_UNKNOWN")
@@ -776,7 +776,7 @@ func TestManifestWrong(t *testing.T) {
 	_, err := r.Manifest(t.Context(), "large")
 	checkFails(t, err, fault.Upstream, "more than the maximum of 4194304 bytes")
 	_, err = r.Manifest(t.Context(), "header")
-	checkFails(t, err, fault.Integrity, "what came is sha256:")
+	checkFails(t, err, fault.Integrity, " is sha256:")
 	_, err = r.Manifest(t.Context(), "sha256:"+lock.Sum(nil).String())
 	checkFails(t, err, fault.Integrity, "@sha256:")
 	m, err := r.Manifest(t.Context(), "tag")
@@ -828,7 +828,7 @@ func TestRedirect(t *testing.T) {
 		says := "redirects from https to plain http"
 		if f.Method == "POST" {
 			_, err = r.Upload(t.Context(), blob, opener(data), nil)
-			says = "leads to plain http"
+			says = "redirects to plain http"
 		}
 		checkFails(t, err, fault.Upstream, says)
 		if n := len(p.Requests(f.Method, f.Path)); n != 1 {

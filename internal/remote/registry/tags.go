@@ -11,14 +11,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Bounds on the list of tags that is asked for, and on its bytes.
+// Limits for the list of tags: their number, and the size of the answer in bytes.
 const (
 	mostTags = "1000"
 	maxTags  = 1 << 20
 )
 
-// Tags returns tags of the repository: all of them if it has no more than a registry lists in one
-// answer.
+// Tags returns the tags of the repository that the registry lists in one answer: at most 1000.
 func (r *Repository) Tags(ctx context.Context) (tags []string, err error) {
 	doing := "listing the tags of " + r.name.String()
 	err = r.client.retry(ctx, doing, nil, func() (err error) {

@@ -24,15 +24,14 @@ import (
 
 // session is one call of [Repository.Upload].
 //
-// What a registry keeps of a broken PATCH differs. Those that follow the
-// specification ("Pushing a blob in chunks") say how much, and the session goes
-// on there. The distribution registry 2.8, as Debian has it, does not
-// (distribution/distribution#3755, which changes that for 3.0): it keeps
-// the bytes, but the Location that it gave holds, signed, the size before the
-// PATCH, and a request whose size is another is refused with 404
-// BLOB_UPLOAD_INVALID ("upload resumed at wrong offest" in its log). With it,
-// chunks or not, a broken PATCH begins again; only where the PATCH was answered
-// and what follows breaks does the session survive.
+// Registries differ in what they keep of a broken PATCH. Those that follow the specification
+// ("Pushing a blob in chunks") say how many bytes they have, and the session continues there.
+//
+// The distribution registry 2.8, as in Debian, does not (distribution/distribution#3755, fixed in
+// 3.0). It keeps the bytes. But its Location has the size before the PATCH, signed, and it refuses a
+// request with another size: 404 BLOB_UPLOAD_INVALID ("upload resumed at wrong offest" in its log).
+// There, a broken PATCH starts again, with or without chunks. The session survives only if the
+// registry had answered the PATCH.
 type session struct {
 	*Repository
 	ctx      context.Context
@@ -40,29 +39,28 @@ type session struct {
 	open     func() (io.ReadSeekCloser, error)
 	progress func(done int64)
 
-	location *url.URL // where the upload goes on; nil before it has begun
-	fresh    bool     // the registry has just given the location
+	location *url.URL // the URL of the next request; nil before the upload has begun
+	fresh    bool     // the location comes from the last answer
 	offset   int64    // how many bytes of the blob the registry has
 	high     int64    // the highest offset so far
-	resumed  bool     // the registry has put the blob together from pieces
-	doubted  bool     // the registry was asked for the offset, and did not say it
-	refused  bool     // the registry has found the digest wrong before
-	read     bool     // the content was read again here, and is right
-	least    int64    // the smallest piece that the registry takes, in bytes
-	sent     int64
+	resumed  bool     // the upload was continued after a failure
+	doubted  bool     // the registry did not answer the question for the offset
+	refused  bool     // the registry has refused the digest before
+	read     bool     // the content was read again here, and has the right digest
+	least    int64    // the smallest chunk that the registry accepts, in bytes
+	sent     int64    // how many bytes were sent
 }
 
-// pieces are the sizes, in bytes, that are tried one after the other where
-// something refuses a request for its size. nginx lets 1 MiB pass unless told
-// otherwise, Cloudflare 100 MB.
+// pieces are the sizes of chunks, in bytes, that are tried one after the other if a request is too
+// large. The default limit of nginx is 1 MiB, that of Cloudflare 100 MB.
 var pieces = []int64{64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10}
 
-// Upload brings a blob into the repository, unless it is there already. An
-// upload that breaks goes on where the registry says that it stopped, or begins
-// again with a registry that cannot say. It returns how many bytes were handed to
-// the network, those that were sent again included. Open is called for every attempt.
-// Progress, if not nil, is told how many bytes of the blob are sent, from one
-// goroutine at a time; it shrinks when the upload has to begin again.
+// Upload uploads a blob unless the repository already has it. A broken upload continues where it
+// stopped if the registry supports that, and otherwise starts again. It returns how many bytes were
+// sent, with those that were sent again.
+//
+// Open is called for each attempt. Progress, if not nil, gets the number of bytes of the blob so far,
+// from one goroutine at a time. That number becomes smaller if the upload starts again.
 func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io.ReadSeekCloser, error), progress func(done int64)) (uploaded int64, err error) {
 	if progress == nil {
 		progress = func(int64) {}
@@ -71,13 +69,13 @@ func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io
 	s := &session{Repository: r, ctx: ctx, blob: blob, open: open, progress: progress}
 	err = r.client.retry(ctx, doing, func() int64 { return s.high }, s.try)
 	if e, ok := errors.AsType[*statusError](err); ok && e.Code >= 500 || transfer.Is[*passing](err) {
-		err = cmp.Or(s.checkContent(), err) // some registries fail over a wrong digest
+		err = cmp.Or(s.checkContent(), err) // some registries answer 5xx to a wrong digest
 	}
 	return s.sent, r.failure(ctx, doing, err)
 }
 
-// CheckPush asks whether the repository takes uploads: it has one begun, and
-// given up at once. [RefusalOf] says of the error why it does not.
+// CheckPush finds out whether the repository accepts uploads: it begins one and cancels it.
+// [RefusalOf] returns the reason in the error.
 func (r *Repository) CheckPush(ctx context.Context) error {
 	doing := "asking to push to " + r.name.String()
 	s := &session{Repository: r, ctx: ctx, progress: func(int64) {}}
@@ -85,7 +83,7 @@ func (r *Repository) CheckPush(ctx context.Context) error {
 	if err != nil {
 		return r.failure(ctx, doing, err)
 	}
-	// Registries sweep what is left open; not all of them can give it up.
+	// If a registry cannot cancel uploads, it removes unfinished ones later.
 	if resp, err := s.do(ctx, request{method: http.MethodDelete, url: s.location}); err == nil {
 		_ = resp.Close()
 	}
@@ -116,8 +114,8 @@ func (s *session) try() error {
 	return s.again(s.commit())
 }
 
-// adapt takes from a refusal how the registry, or what stands before it, wants
-// uploads, and reports whether there is another way.
+// adapt changes the way of uploading after a refusal: to smaller chunks, or to a single request. It
+// returns false if no other way is left.
 func (s *session) adapt(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok || s.location == nil {
@@ -147,8 +145,8 @@ func (s *session) part() int64 {
 	return left
 }
 
-// prepare finds out where to go on, unless the registry has the blob: an answer that was
-// lost may have been that all is well.
+// prepare finds out where to continue, or that the registry has the blob: the answer to the last
+// request may have been lost.
 func (s *session) prepare() (there bool, err error) {
 	if s.location != nil && !s.fresh {
 		if err := s.ask(); err != nil {
@@ -174,8 +172,8 @@ func (s *session) begin() error {
 	return s.follow(resp)
 }
 
-// stored are the answers by which registries say that they have taken what they
-// were sent. The specification has 201 or 202, depending on the request.
+// stored has the statuses with which registries accept content. The specification has 201 or 202,
+// depending on the request.
 var stored = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 
 func (s *session) follow(resp *transfer.Response) error {
@@ -183,7 +181,7 @@ func (s *session) follow(resp *transfer.Response) error {
 	l := resp.Header.Get("Location")
 	u, err := url.Parse(l)
 	if err != nil || l == "" {
-		return transfer.Permanent(errors.New("the registry does not say where the upload goes on"))
+		return transfer.Permanent(errors.New("the registry sends no Location for the rest of the upload"))
 	}
 	asked := resp.Request.URL
 	u = asked.ResolveReference(u)
@@ -195,17 +193,15 @@ func (s *session) follow(resp *transfer.Response) error {
 	return nil
 }
 
-// isOwn reports whether a location is on the registry that was asked, whatever
-// host, port or scheme it has. Behind a proxy, a registry may take itself for
-// http://inner:5000, or lose the port. What follows goes to the host that
-// answered, so nothing is sent where the user did not name. A location of another form is
-// followed as it is, over https and without credentials.
+// isOwn reports whether a location is on the registry that answered, even if it has another host,
+// port or scheme. Behind a proxy, a registry may send http://inner:5000, or lose the port. Further
+// requests then go to the host that answered, so nothing goes to a host that the user did not name.
+// Any other location is used as it is, over https and without credentials.
 func (s *session) isOwn(u, asked *url.URL) bool {
 	return u.Hostname() == asked.Hostname() && (u.Port() == "" || u.Port() == asked.Port()) || strings.HasPrefix(u.Path, "/v2/"+s.path+"/blobs/uploads/")
 }
 
-// ask has the registry say how much it has. With one that cannot, the session
-// is over.
+// ask asks the registry how many bytes it has. If it cannot say, the session ends.
 func (s *session) ask() error {
 	resp, err := s.do(s.ctx, request{method: http.MethodGet, url: s.location})
 	if err != nil {
@@ -237,9 +233,8 @@ func (s *session) ask() error {
 	return nil
 }
 
-// uploadedTo reads the header field Range of an upload: 0-LAST. For nothing
-// and for one byte the distribution registry says the same, 0-0, which is
-// therefore of no use.
+// uploadedTo reads the header field Range of an upload: 0-LAST. 0-0 is not ok: the distribution
+// registry sends it for no byte and for one byte.
 func uploadedTo(value string) (offset int64, ok bool) {
 	var last int64
 	n, err := fmt.Sscanf(strings.TrimPrefix(value, "bytes="), "0-%d", &last)
@@ -260,8 +255,8 @@ func (s *session) send() error {
 	return s.follow(resp)
 }
 
-// stream sends a request with so many bytes of the blob, from where the registry
-// has it, and returns the answer if that is that all is well.
+// stream sends a request with the next size bytes of the blob, and returns the answer if the registry
+// accepts them.
 func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	s.fresh = false
 	q.answering = s.client.commitTimeout()
@@ -291,18 +286,18 @@ func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	}
 	if sent < size {
 		_ = resp.Close()
-		return nil, fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
+		return nil, fmt.Errorf("the registry answered after %d of %d bytes", s.offset+sent, s.blob.Size)
 	}
 	s.offset += sent
 	s.high = max(s.high, s.offset)
 	return resp, nil
 }
 
-// commit closes the session: the registry compares the digest. What it does not
-// have yet goes along.
+// commit ends the upload, with the bytes that the registry does not have yet. The registry checks the
+// digest.
 func (s *session) commit() error {
 	u := *s.location
-	// What else is in the query may be signed as it is.
+	// The rest of the query stays as it is, because it may be signed.
 	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&digest="+url.QueryEscape(digestPrefix+s.blob.SHA256.String()), "&")
 	resp, err := s.stream(request{
 		method: http.MethodPut, url: &u, header: http.Header{"Content-Type": {"application/octet-stream"}},
@@ -321,15 +316,15 @@ func (s *session) commit() error {
 	return err
 }
 
-// notStored is the error if a registry does not have what it seemed to have taken. Another
-// attempt may find it there.
+// notStored returns the error if a registry accepted content but does not have it. The next attempt
+// may find it.
 func notStored(code int) error {
-	return &passing{fmt.Sprintf("the registry answers %d %s, but does not have it", code, http.StatusText(code)),
-		"the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"}
+	return &passing{fmt.Sprintf("the registry answers %d %s, but does not have the content afterwards", code, http.StatusText(code)),
+		"look into the registry's log, and check that no cache stands before it"}
 }
 
-// again decides what a failure within a session means. A session that the
-// registry no longer knows, or holds something else in, is given up for a new one.
+// again decides how to go on after a failure. If the registry no longer knows the session, or has
+// other bytes in it, a new session begins.
 func (s *session) again(err error) error {
 	e, ok := errors.AsType[*statusError](err)
 	if !ok {
@@ -342,7 +337,7 @@ func (s *session) again(err error) error {
 	}
 	switch {
 	case e.has("DIGEST_INVALID") && s.refused && !s.resumed:
-		return damaged("the registry received something else: %w", e)
+		return damaged("the registry received other content: %w", e)
 	case e.has("DIGEST_INVALID"):
 		s.refused = true
 	case e.Code == http.StatusNotFound, e.Code == http.StatusRequestedRangeNotSatisfiable:
@@ -352,19 +347,19 @@ func (s *session) again(err error) error {
 		return err
 	}
 	s.location = nil
-	// The refusal that says so is no longer one of the whole.
-	return &passing{"the upload has to begin again: " + e.Error(),
-		"does the registry have several instances? all must share their storage and their http secret"}
+	// A new session may succeed, so this is not a refusal.
+	return &passing{"the upload has to start again: " + e.Error(),
+		"if the registry has several instances, check that they share their storage and their http secret"}
 }
 
-// otherReason has the refusals that are not for a wrong digest, which registries
-// refuse in many ways (400, 404, 409, 416, 422).
+// otherReason has the statuses that do not mean a wrong digest. For that, registries use many: 400,
+// 404, 409, 416, 422.
 var otherReason = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusRequestEntityTooLarge: true, http.StatusTooManyRequests: true,
 }
 
-// checkContent reads once more what was sent: the registry may have refused it for
-// damage that is here.
+// checkContent reads the content again: the registry may have refused it because it is damaged on
+// this machine.
 func (s *session) checkContent() error {
 	if s.sent == 0 || s.read {
 		return nil
@@ -379,31 +374,31 @@ func (s *session) checkContent() error {
 		return transfer.Local(fmt.Errorf("reading the content: %w", err))
 	}
 	if sum := lock.SHA256(h.Sum(nil)); sum != s.blob.SHA256 {
-		return fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
-			WithHint("it was altered or damaged here; verify it, and pull it again")
+		return fault.New(fault.Integrity, "the content on this machine has another digest: sha256:%s", sum).
+			WithHint("check the source with botkube-mirror verify, and pull it again")
 	}
 	s.read = true
 	return nil
 }
 
-// commitTimeout is how long a registry may take to put away what it has received:
-// it may compute its digest anew, and copy it within its storage.
+// commitTimeout is how long a registry may take to store a blob: it may compute its digest and copy
+// it within its storage.
 func (c *Client) commitTimeout() time.Duration { return 10 * c.IdleTimeout }
 
-// upload is the body of a PATCH. The transport reads it from a goroutine of its
-// own, and may do so even after it has returned. It is a [transfer.FileBody].
+// upload is the body of a PATCH or PUT. The transport reads it in another goroutine, maybe even after
+// it has returned. It is a [transfer.FileBody].
 type upload struct {
 	mu   sync.Mutex
 	file io.ReadSeekCloser
-	// size is how many bytes are to be sent from offset on, sent how many were.
+	// size is how many bytes to send from offset on, sent how many were sent.
 	size, sent, offset int64
 	err                error
 	progress           func(done int64)
 }
 
-var errBodyGone = errors.New("the request was sent twice, its body cannot be")
+var errBodyGone = errors.New("the request must be sent again, but its body was already sent")
 
-// body opens the content, of which so many bytes are to be sent.
+// body opens the content at the offset, to send size bytes of it.
 func (s *session) body(size int64) (*upload, error) {
 	f, err := s.open()
 	if err != nil {
@@ -430,7 +425,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, u.err
 }
 
-// Next returns where in a file the next byte is, if the content is in one.
+// Next returns the file and the offset of the next byte, or nil if the content is in no file.
 func (u *upload) Next() (file *os.File, at int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -443,7 +438,7 @@ func (u *upload) Next() (file *os.File, at int64) {
 	return file, at + u.offset + u.sent
 }
 
-// Sent is told what was sent of the file, which is then not read.
+// Sent records that n bytes of the file were sent without a call of Read.
 func (u *upload) Sent(n int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -453,7 +448,7 @@ func (u *upload) Sent(n int, err error) {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = io.EOF
 	} else if !errors.Is(err, syscall.EIO) {
-		err = nil // it is the connection's
+		err = nil // an error of the connection
 	}
 	if _, failed := u.file.Seek(int64(n), io.SeekCurrent); err == nil {
 		err = failed
@@ -461,7 +456,7 @@ func (u *upload) Sent(n int, err error) {
 	u.moved(n, err)
 }
 
-// moved counts what left, and keeps what is wrong with the content.
+// moved counts bytes that were sent, and keeps an error of the content.
 func (u *upload) moved(n int, err error) {
 	u.sent += int64(n)
 	if n > 0 {
@@ -471,7 +466,7 @@ func (u *upload) moved(n int, err error) {
 	case err == nil || u.sent == u.size:
 		return
 	case errors.Is(err, io.EOF):
-		err = errors.New("the content is shorter than it should be")
+		err = errors.New("the content is shorter than expected")
 	}
 	u.err = fmt.Errorf("reading the content: %w", err)
 }
@@ -487,7 +482,7 @@ func (u *upload) Close() error {
 	return err
 }
 
-// stop ends reading. It returns how much was read, and what went wrong here.
+// stop ends reading. It returns how many bytes were sent, and the error of the content.
 func (u *upload) stop() (sent int64, err error) {
 	_ = u.Close()
 	u.mu.Lock()

@@ -96,7 +96,7 @@ func TestUploadLocation(t *testing.T) {
 	p := reg.Proxy(t, registrytest.Habits["led"]...)
 	blob, data := content(t, 100)
 	_, err := plain(t, p.Host).Upload(t.Context(), blob, opener(data), nil)
-	checkFails(t, err, fault.Upstream, "redirected to storage.invalid: ", "the registry leads to storage.invalid")
+	checkFails(t, err, fault.Upstream, "redirected to storage.invalid: ", "the registry redirects to storage.invalid")
 	if strings.Contains(fault.HintOf(err), "spelt") {
 		t.Error("it blames the registry's name")
 	}

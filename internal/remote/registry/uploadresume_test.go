@@ -198,7 +198,7 @@ func TestUploadDigestWrong(t *testing.T) {
 	blob, data := content(t, 1<<20)
 	g := &resuming{t: t, lies: 10}
 	_, err := g.start().Upload(t.Context(), blob, opener(data), nil)
-	checkFails(t, err, fault.Integrity, "the registry received something else", "DIGEST_INVALID")
+	checkFails(t, err, fault.Integrity, "the registry received other content", "DIGEST_INVALID")
 	if g.sessions != 2 {
 		t.Errorf("%d sessions", g.sessions)
 	}

@@ -25,15 +25,14 @@ const (
 	chartName       = "botkube"
 )
 
-// IsChart reports whether a URL is of a chart that Botkube publishes.
+// IsChart reports whether a URL is below Botkube's own chart repository.
 func IsChart(url string) bool { return strings.HasPrefix(url, chartRepository+"/") }
 
-// maxChart bounds, in bytes, a chart: Helm itself reads no more of one in a
-// registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
+// maxChart is the largest size of a chart, in bytes. Botkube's charts are far smaller.
 const maxChart = 20 << 20
 
-// chart pins and stores the chart of the version, or takes the one that a lock pins. If another
-// repository is named, that must have the same.
+// chart pins and stores the chart of the Botkube version, or the chart that the lock pins. If the user
+// names another repository than the lock, it must have the same chart.
 func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
 	if sel.Members.Chart == "" {
 		return nil
@@ -49,7 +48,7 @@ func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
 		version = cmp.Or(version, pinned.Version)
 	}
 	if version == "" {
-		return fault.New(fault.Usage, "which chart is wanted cannot be told without a Botkube version").WithHint("give --version")
+		return fault.New(fault.Usage, "--with-chart needs a Botkube version").WithHint("add --version v1.14.0")
 	}
 	base, err := chartBase(sel.Members.Chart)
 	if err != nil {
@@ -66,7 +65,7 @@ func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
 	if pinned != nil && (chart.SHA256 != pinned.SHA256 || chart.Version != pinned.Version) {
 		return fault.New(fault.Integrity, "%s is chart version %s with sha256 %s, but the lock pins version %s with sha256 %s",
 			chart.URL, chart.Version, chart.SHA256, pinned.Version, pinned.SHA256).
-			WithHint("leave out --with-chart: the lock says which; or write a new one with the command lock")
+			WithHint("write --with-chart without a URL to use the lock's chart; or write a new lock with botkube-mirror lock")
 	}
 	plan.Lock.Chart = cmp.Or(plan.Lock.Chart, chart)
 	_, err = r.Store.Put(data)
@@ -99,15 +98,16 @@ func chartBase(raw string) (*url.URL, error) {
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
 		what := strconv.Quote(agent.Redact(raw))
 		if strings.Contains(raw, "@") {
-			what = "what is given" // before the @ may be a password, wherever it stands
+			what = "the value" // it may contain a password
 		}
-		return nil, fault.New(fault.Usage, "%s is not the URL of a chart repository", what).
-			WithHint("give one of the form %s", chartRepository)
+		return nil, fault.New(fault.Usage, "--with-chart: %s is not the URL of a chart repository", what).
+			WithHint("write a URL like %s", chartRepository)
 	}
 	return u, nil
 }
 
-// Charts are versioned like Botkube, with and without the "v".
+// find returns the chart of a Botkube version. Charts have the same versions as Botkube, with or
+// without the "v".
 func find(versions []chartVersion, version string) (chartVersion, error) {
 	bare := strings.TrimPrefix(version, "v")
 	var known []string
@@ -120,13 +120,13 @@ func find(versions []chartVersion, version string) (chartVersion, error) {
 		}
 	}
 	if len(known) == 0 {
-		return chartVersion{}, fault.New(fault.Upstream, "it has no chart %q", chartName).WithHint("name another repository: --with-chart=URL")
+		return chartVersion{}, fault.New(fault.Upstream, "there is no chart %q", chartName).WithHint("name another repository: --with-chart=URL")
 	}
-	return chartVersion{}, fault.New(fault.Upstream, "it has no chart %s in version %s; it has %s, …", chartName, bare, strings.Join(known, ", ")).
-		WithHint("name another repository, --with-chart=URL, or leave the chart out")
+	return chartVersion{}, fault.New(fault.Upstream, "there is no chart %s %s; the repository has %s, …", chartName, bare, strings.Join(known, ", ")).
+		WithHint("name another repository: --with-chart=URL; or leave out --with-chart")
 }
 
-// versionForm is what may be shown of what an index calls a version.
+// versionForm matches a version that is safe to print.
 var versionForm = lazyregexp.New(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
 
 func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion) (*lock.Chart, []byte, error) {
@@ -136,7 +136,7 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	}
 	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
 	if asked, err := url.Parse(r.Fetch.Instead(base.JoinPath("index.yaml").String())); err == nil && asked.Host == u.Host && asked.Host != base.Host {
-		r.Note(fmt.Sprintf("the index of the chart repository has the chart at %s, and no --via rule covers that URL, so the lock names that server; to have the lock name the chart's own URL, add --via %s=%s",
+		r.Note(fmt.Sprintf("the lock will name the chart's URL on the proxy, %s, because no --via rule matches it; for the original URL, add --via %s=%s",
 			chart.URL, agent.Redact(base.JoinPath(path.Base(u.Path)).String()), agent.Redact(u.ResolveReference(&url.URL{Path: u.Path}).String())))
 	}
 	data, err := r.Fetch.Document(ctx, u.String(), maxChart, nil)
@@ -149,31 +149,31 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	}
 	want, err := lock.ParseSHA256(strings.TrimPrefix(e.digest, "sha256:"))
 	if err != nil {
-		return nil, nil, fault.New(fault.Integrity, "the chart repository gives a malformed digest for %s %s: %.80q", chartName, e.version, e.digest)
+		return nil, nil, fault.New(fault.Integrity, "the chart repository has a malformed digest for %s %s: %.80q", chartName, e.version, e.digest)
 	}
 	if want != chart.SHA256 {
-		return nil, nil, fault.New(fault.Integrity, "%s has sha256 %s, but the chart repository says %s", chart.URL, chart.SHA256, want).
-			WithHint("run it again; if it stays so, tell whoever publishes the chart")
+		return nil, nil, fault.New(fault.Integrity, "%s has sha256 %s, but the index of the chart repository has %s", chart.URL, chart.SHA256, want).
+			WithHint("run the command again; if it fails again, report it to the chart's publisher")
 	}
 	chart.VerifiedBy = lock.ByIndex
 	return chart, data, nil
 }
 
-// resolve returns the URL of a chart. A proxy may have written its own into the index.
+// resolve returns the original URL of a chart: a proxy may have written its own URL into the index.
 func (e chartVersion) resolve(base *url.URL, canonical func(*url.URL) *url.URL) (*url.URL, error) {
 	if e.url == "" {
-		return nil, fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.version)
+		return nil, fault.New(fault.Integrity, "the chart repository has no URL for %s %s", chartName, e.version)
 	}
 	ref, err := url.Parse(e.url)
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "the chart repository gives a malformed URL for %s %s", chartName, e.version)
+		return nil, fault.New(fault.Integrity, "the chart repository has a malformed URL for %s %s", chartName, e.version)
 	}
 	if !strings.HasSuffix(base.Path, "/") {
 		base = base.JoinPath("/")
 	}
 	u := canonical(base.ResolveReference(ref))
 	if u.Scheme != "https" && u.Scheme != base.Scheme {
-		return nil, fault.New(fault.Integrity, "the chart repository gives %.200q for %s %s, which is not to be trusted", agent.Redact(u.String()), chartName, e.version)
+		return nil, fault.New(fault.Integrity, "the URL of %s %s in the chart repository is not https: %.200q", chartName, e.version, agent.Redact(u.String()))
 	}
 	return u, nil
 }
@@ -188,47 +188,48 @@ func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart) error {
 }
 
 const (
-	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
+	// maxChartIndex is the largest size of a chart repository's index.yaml, in bytes.
 	maxChartIndex = 8 << 20
-	// maxMarks bounds its values: see [textfile.CheckYAMLSize]. Helm's own have a mark
-	// for every thirty bytes.
+	// maxMarks is how many values it may have: see [textfile.CheckYAMLSize]. Indexes that Helm writes
+	// have about one for every thirty bytes.
 	maxMarks = 1 << 18
 )
 
-// chartVersion is what matters of one (Helm, pkg/repo/index.go, ChartVersion).
+// chartVersion has the fields of a chart in the index that are used here (Helm, pkg/repo/index.go,
+// ChartVersion).
 type chartVersion struct {
 	version string
-	// url is the first of several.
+	// url is the first of the chart's URLs.
 	url string
 	// digest is a sha256 in hexadecimal digits, with or without the prefix.
 	digest string
 }
 
-// readChartIndex takes an index.yaml apart itself: decoding compares each key of a mapping with
-// every other, and describes each value that does not fit.
+// readChartIndex reads an index.yaml from its nodes. Decoding it would take too long for a hostile
+// index: it compares each key of a mapping with every other, and reports each value that does not fit.
 func readChartIndex(data []byte) ([]chartVersion, error) {
 	document, err := textfile.ParseYAML(data, maxMarks)
 	if err != nil {
 		return nil, err
 	}
 	if len(document.Content) == 0 {
-		return nil, errors.New("it is empty")
+		return nil, errors.New("the file is empty")
 	}
 	entries := value(document.Content[0], "entries")
 	if entries == nil || entries.Kind != yaml.MappingNode {
-		return nil, errors.New("it has no mapping entries")
+		return nil, errors.New("entries is missing, or not a mapping")
 	}
 	listed := value(entries, chartName)
 	if listed == nil {
 		return nil, nil
 	}
 	if listed.Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("line %d: entries.%s is no sequence", listed.Line, chartName)
+		return nil, fmt.Errorf("line %d: entries.%s is not a list", listed.Line, chartName)
 	}
 	var versions []chartVersion
 	for _, n := range listed.Content {
 		if n.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("line %d: an element of entries.%s is no mapping", n.Line, chartName)
+			return nil, fmt.Errorf("line %d: an element of entries.%s is not a mapping", n.Line, chartName)
 		}
 		v := chartVersion{version: text(value(n, "version")), digest: text(value(n, "digest"))}
 		if urls := value(n, "urls"); urls != nil && urls.Kind == yaml.SequenceNode && len(urls.Content) > 0 {
@@ -239,7 +240,7 @@ func readChartIndex(data []byte) ([]chartVersion, error) {
 	return versions, nil
 }
 
-// value returns what a mapping has under a key, or nil. Helm writes no aliases.
+// value returns the value of a key in a mapping, or nil. It follows no aliases: Helm writes none.
 func value(mapping *yaml.Node, key string) *yaml.Node {
 	if mapping.Kind != yaml.MappingNode {
 		return nil

@@ -161,16 +161,16 @@ func TestHostileChartIndex(t *testing.T) {
 		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "it is too large: it may have more than the maximum of"},
 		"question marks":       {fill("", "?\n", ""), "it is too large: it may have more than the maximum of"},
 		"UTF-16":               {"\xff\xfe" + fill("[\x00", "a\x00,\x00", "]\x00"), "is larger than"},
-		"elements that do not": {"entries: {botkube: [" + strings.Repeat("[a],", 50_000) + "]}", "is no mapping"},
-		"many keys":            {"entries: {" + keys.String() + "}", "it has no chart"},
+		"elements that do not": {"entries: {botkube: [" + strings.Repeat("[a],", 50_000) + "]}", "is not a mapping"},
+		"many keys":            {"entries: {" + keys.String() + "}", "there is no chart"},
 		"too long":             {fill("entries: {} #", "x", "") + "xx", "is larger than"},
 		"depth":                {"entries: " + strings.Repeat("[", 20_000), "depth"},
 		"an anchor's name":     {"entries: *" + strings.Repeat("a", 1<<20), "anchor"},
-		"nothing":              {"", "it is empty"},
-		"text":                 {"text", "no mapping entries"},
-		"version in colour":    {`entries: {botkube: [{version: "\e[31m"}]}`, "it has no chart"},
+		"nothing":              {"", "the file is empty"},
+		"text":                 {"text", "not a mapping"},
+		"version in colour":    {`entries: {botkube: [{version: "\e[31m"}]}`, "there is no chart"},
 		"digest in colour":     {`entries: {botkube: [{version: 1.0.0, urls: [c.tgz], digest: "\e[31m` + strings.Repeat("x", 1<<20) + `"}]}`, "malformed digest"},
-		"URL elsewhere":        {`entries: {botkube: [{version: 1.0.0, urls: ["ftp://u:s3cret@h/` + strings.Repeat("x", 1<<20) + `"]}]}`, "not to be trusted"},
+		"URL elsewhere":        {`entries: {botkube: [{version: 1.0.0, urls: ["ftp://u:s3cret@h/` + strings.Repeat("x", 1<<20) + `"]}]}`, "is not https"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -195,11 +195,11 @@ func TestHostileChartIndex(t *testing.T) {
 func TestChartBase(t *testing.T) {
 	for raw, shown := range map[string]string{
 		"charts":                        `"charts" is not`,
-		"user:s3cret@host":              "what is given is not",
-		"https://user:s3cret/x@host":    "what is given is not",
-		"//user:s3cret@host/":           "what is given is not",
+		"user:s3cret@host":              "the value is not",
+		"https://user:s3cret/x@host":    "the value is not",
+		"//user:s3cret@host/":           "the value is not",
 		"ftp://host/x?token=s3cret":     `"ftp://host/x?token=redacted" is not`,
-		"https://user:s3cret@host:port": "what is given is not",
+		"https://user:s3cret@host:port": "the value is not",
 	} {
 		_, err := chartBase(raw)
 		wantFault(t, err, fault.Usage, shown, chartRepository)

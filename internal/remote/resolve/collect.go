@@ -18,20 +18,22 @@ import (
 
 // artifact is an upstream file while it is resolved.
 type artifact struct {
-	// url is what is requested. Its redacted form names the artifact.
+	// url is the URL to request. Without secrets, it names the artifact.
 	url       string
 	checksums []given
-	// checksumFiles are URLs of checksum files that the index names itself.
+	// checksumFiles has the URLs of checksum files that the index names.
 	checksumFiles []string
-	publishers    []string
-	// answers say, of places where no checksum file is, what was answered there.
+	// publishers has the URLs of checksum files that have a checksum of the artifact.
+	publishers []string
+	// answers says what servers answered where there is no checksum file.
 	answers []string
-	odd     bool
-	// troubles say which checksum files cannot be read or asked for, and why.
+	// odd says that an answer is not simply "not found".
+	odd bool
+	// troubles says which checksum files cannot be read or requested, and why.
 	troubles []string
-	// unasked says that nobody knows whether there is a checksum file.
+	// unasked says that a server could not say whether there is a checksum file.
 	unasked bool
-	// tree is as in [lock.Artifact].
+	// tree is DirArchive of [lock.Artifact].
 	tree lock.DirArchive
 }
 
@@ -40,12 +42,12 @@ type given struct {
 	origin
 }
 
-// origin is who names a URL.
+// origin says where a URL or a checksum comes from.
 type origin struct {
-	// by is who in messages, source who in the lock.
+	// by is for messages, source for the lock.
 	by     string
 	source lock.ChecksumSource
-	// base is what the URL is relative to.
+	// base is the URL that relative URLs refer to.
 	base *url.URL
 }
 
@@ -57,10 +59,11 @@ type collection struct {
 	plugins   []lock.Plugin
 	artifacts map[string]*artifact
 	local     []LocalTemplates
-	// here is the directory that paths of replacements are relative to.
+	// here is the working directory, for relative paths of replacements.
 	here *url.URL
 }
 
+// collect collects the plugins and artifacts of selected entries.
 func collect(repositories []*repository, selected []index.Selected, here *url.URL) (*collection, error) {
 	c := &collection{artifacts: map[string]*artifact{}, here: here}
 	var problems []error
@@ -78,7 +81,7 @@ func collect(repositories []*repository, selected []index.Selected, here *url.UR
 	}
 	if len(problems) > 0 {
 		return nil, fault.New(fault.Integrity, "%w", errors.Join(problems...)).
-			WithHint("leave a plugin out with --exclude REPOSITORY/NAME")
+			WithHint("leave the plugin out: --exclude REPOSITORY/NAME")
 	}
 	return c, nil
 }
@@ -115,14 +118,14 @@ func (c *collection) dependency(repo *repository, name string, d index.SelectedD
 	return out, err
 }
 
-// add records the artifact of a URL, which it returns in the form of [lock.Build].
+// add records the artifact of a URL. It returns the URL in the form of [lock.Build].
 func (c *collection) add(from origin, raw, checksum string) (string, error) {
 	location, err := locate(from.base, raw)
 	if err != nil {
 		return "", err
 	}
 	if location.IsGit && checksum != "" {
-		return "", fmt.Errorf("%s gives a checksum for %s, and a git repository can have none: the agent refuses that", from.by, agent.Redact(raw))
+		return "", fmt.Errorf("%s has a checksum for the git repository %s, which the agent refuses", from.by, agent.Redact(raw))
 	}
 	var kind lock.DirArchive
 	if location.IsGit {
@@ -132,28 +135,29 @@ func (c *collection) add(from origin, raw, checksum string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := a.vouch(from, location, checksum); err != nil {
+	if err := a.addChecksums(from, location, checksum); err != nil {
 		return "", err
 	}
 	return agent.Redact(location.Normalized), checkSource(from.base, location, a)
 }
 
-// locate reads a URL of an index that lies at base.
+// locate parses a URL in an index at base.
 func locate(base *url.URL, raw string) (agent.Location, error) {
 	abs, err := agent.ResolveLocation(base, raw)
 	if err != nil {
 		return agent.Location{}, err
 	}
-	// Of what go-getter's detectors change, the agent decides by what it was how
-	// to unpack it; that does not matter for a repository.
+	// Only git repositories take the form of go-getter's detectors: for other URLs, the agent decides
+	// by the original form how to unpack the file.
 	if located, _, err := fetch.Locate(abs); err == nil && strings.HasPrefix(located, "git::") {
 		abs = located
 	}
 	return agent.ParseLocation(abs)
 }
 
-// The agent lets the key checksum win over that of the URL; here both count.
-func (a *artifact) vouch(from origin, location agent.Location, checksum string) error {
+// addChecksums records the checksums of an artifact: of the index's key checksum and of the URL. The
+// agent prefers the key; here both must match.
+func (a *artifact) addChecksums(from origin, location agent.Location, checksum string) error {
 	var files []string
 	if file, ok := strings.CutPrefix(checksum, "file:"); ok {
 		files = append(files, file)
@@ -176,28 +180,29 @@ func (a *artifact) vouch(from origin, location agent.Location, checksum string) 
 			return err
 		}
 		if err := checkLocal(from.base, abs); err != nil {
-			return fmt.Errorf("its checksum file: %w", err)
+			return fmt.Errorf("the checksum file: %w", err)
 		}
 		a.checksumFiles = append(a.checksumFiles, abs)
 	}
 	return a.agree()
 }
 
+// agree returns an error if checksums of the same algorithm differ.
 func (a *artifact) agree() error {
 	seen := map[string]given{}
 	for _, g := range a.checksums {
 		if other, found := seen[g.Algorithm]; found && other.Hex != g.Hex {
-			return fault.New(fault.Integrity, "the checksums of %s disagree: %s says %s, %s says %s",
+			return fault.New(fault.Integrity, "the checksums of %s differ: %s has %s, %s has %s",
 				agent.Redact(a.url), other.by, other.Checksum, g.by, g.Checksum).
-				WithHint("one of them is wrong: ask the publisher, or leave the plugin out with --exclude")
+				WithHint("ask the publisher which one is right, or leave the plugin out with --exclude")
 		}
 		seen[g.Algorithm] = g
 	}
 	return nil
 }
 
-// checkLocal refuses an index from the network that names a file of this
-// machine: whoever wrote it could have any file carried into the mirror.
+// checkLocal refuses a file URL in an index from the network. Otherwise a foreign index could put any
+// file of this machine into the mirror.
 func checkLocal(base *url.URL, abs string) error {
 	if base.Scheme != "file" && strings.HasPrefix(strings.ToLower(abs), "file:") {
 		return localError(abs)
@@ -206,41 +211,41 @@ func checkLocal(base *url.URL, abs string) error {
 }
 
 func localError(raw string) error {
-	return fmt.Errorf("an index from the network names %s, a file of this machine", agent.Redact(raw))
+	return fmt.Errorf("an index from the network names a file on this machine: %s", agent.Redact(raw))
 }
 
-// checkSource refuses what cannot be one file, and what [checkLocal] does unless the index gives
-// the checksum of the file, which only those know who have it.
+// checkSource refuses a URL that is not a single file or a git repository. It refuses what [checkLocal]
+// refuses, unless the index has a checksum: who knows the checksum already knows the file.
 func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	located, _, err := fetch.Locate(location.URL)
 	if err != nil || located == "" {
-		return fmt.Errorf("%s is nothing that an agent could download", agent.Redact(location.URL))
+		return fmt.Errorf("%s is not a URL that an agent can download", agent.Redact(location.URL))
 	}
 	getter, rest := agent.SplitGetter(located)
 	u, err := url.Parse(rest)
 	if err != nil {
-		return fmt.Errorf("URL %s cannot be read", agent.Redact(rest))
+		return fmt.Errorf("the URL %s is not valid", agent.Redact(rest))
 	}
 	scheme := cmp.Or(getter, u.Scheme)
 	switch {
 	case scheme == "git" && (u.Scheme == "" || u.Scheme == "file"):
-		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))
+		return fmt.Errorf("%s is a git repository on this machine: only https, http, ssh and git URLs can be cloned", agent.Redact(u.String()))
 	case scheme == "git" && (u.Host == "" || strings.HasPrefix(u.Host, "-")):
-		return fmt.Errorf("%s names no host", agent.Redact(u.String()))
+		return fmt.Errorf("%s has no valid host", agent.Redact(u.String()))
 	case scheme == "git":
 		return nil
 	case scheme == "file" && base.Scheme != "file" && len(a.checksums) == 0: // file::/PATH has no scheme in rest
-		return fmt.Errorf("%w, and gives no checksum", localError(location.URL))
+		return fmt.Errorf("%w (without a checksum)", localError(location.URL))
 	case !slices.Contains([]string{"http", "https", "s3", "gcs", "file"}, scheme):
-		return fmt.Errorf("%s is to be downloaded by %q, which is not supported", agent.Redact(location.URL), scheme)
+		return fmt.Errorf("%s needs a download with %q, which is not supported", agent.Redact(location.URL), scheme)
 	}
 	if strings.HasSuffix(u.Path, "/") {
-		return fmt.Errorf("%s names a directory, not a file", agent.Redact(location.URL))
+		return fmt.Errorf("%s is a directory, not a file", agent.Redact(location.URL))
 	}
 	return nil
 }
 
-// requests returns how the artifacts are downloaded, as far as the indexes tell.
+// requests returns the requests for the artifacts, without checksums from publishers.
 func (c *collection) requests() (all []fetch.Request) {
 	for _, url := range slices.Sorted(maps.Keys(c.artifacts)) {
 		_, request := c.artifacts[url].entry()
@@ -249,7 +254,7 @@ func (c *collection) requests() (all []fetch.Request) {
 	return all
 }
 
-// plan leaves out repositories of which nothing is selected.
+// plan returns the plan of a collection. It leaves out repositories without selected plugins.
 func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) (*Plan, error) {
 	l := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: version, Platforms: platforms, Plugins: c.plugins}
 	for _, repo := range repositories {
@@ -261,8 +266,8 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 	for _, a := range c.artifacts {
 		entry, request := a.entry()
 		if other, taken := requests[entry.URL]; taken && other.URL != request.URL {
-			return nil, fault.New(fault.Integrity, "two artifacts differ only in credentials, which a lock does not hold: %s", entry.URL).
-				WithHint("leave one of their plugins out with --exclude")
+			return nil, fault.New(fault.Integrity, "two URLs differ only in their credentials, which a lock does not have: %s", entry.URL).
+				WithHint("leave one of the two plugins out with --exclude")
 		}
 		l.Artifacts = append(l.Artifacts, entry)
 		requests[entry.URL] = request
@@ -276,7 +281,7 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 		plan.Downloads = append(plan.Downloads, requests[a.URL])
 	}
 	if err := l.CheckPlan(); err != nil {
-		return nil, fault.New(fault.Integrity, "what was resolved contradicts itself: %w", err).
+		return nil, fault.New(fault.Integrity, "the selected plugins contradict each other: %w", err).
 			WithHint("leave one of the plugins out with --exclude")
 	}
 	return plan, nil

@@ -15,15 +15,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// applyValues lets values files say what is mirrored: what an agent with them
-// starts, of the repositories that it takes them from. Without files, it returns nil.
+// applyValues selects the plugins, and their repositories, that an agent with the given values starts.
+// Without values files, it returns nil.
 func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error) {
 	if len(sel.Values) == 0 {
 		return nil, nil
 	}
 	if sel.locked != nil && sel.locked.BotkubeVersion == "" {
-		return nil, fault.New(fault.Usage, "--values: the lock %s has no Botkube version, so it is not known how to read the values", sel.Lock).
-			WithHint("name plugins with --plugin; or write a new lock with --version")
+		return nil, fault.New(fault.Usage, "--values: the lock %s has no Botkube version, which reading the values needs", sel.Lock).
+			WithHint("name plugins with --plugin instead; or write a new lock: botkube-mirror lock --version v1.14.0")
 	}
 	files, err := configured.Files(ctx, sel.Values)
 	if err != nil {
@@ -31,7 +31,7 @@ func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error
 	}
 	c, err := configured.Read(sel.Version, files, sel.AllEnabled)
 	if errors.Is(err, chart.ErrNoPlatforms) {
-		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins: --plugin REPOSITORY/NAME in the place of --values", fault.HintOf(err))
+		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins instead of --values: --plugin REPOSITORY/NAME", fault.HintOf(err))
 	}
 	if err != nil {
 		return nil, err
@@ -42,8 +42,8 @@ func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error
 	sel.Version = c.ChartVersion
 	sel.applyImages(c)
 	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
-		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", reasons(c)).
-			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))
+		return nil, fault.New(fault.Usage, "an agent with these values starts no plugin%s", reasons(c)).
+			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of an enabled platform; or name plugins with --plugin"), "\n"))
 	}
 	if sel.Executors, err = pluginKeys(agent.Executor, c.Executors); err != nil {
 		return nil, err
@@ -65,20 +65,20 @@ func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
 	for _, key := range started {
 		for _, out := range excluded {
 			if out.Covers(key) {
-				c.Notes = append(c.Notes, fmt.Sprintf("the values enable %s, which --exclude leaves out: an agent with them does not start from the mirror alone; disable it there, too", key))
+				c.Notes = append(c.Notes, fmt.Sprintf("--exclude leaves out %s, which the values enable: disable it in the values, too, or the agent does not start from the mirror alone", key))
 			}
 		}
 	}
 }
 
-// applyImages takes the tag of the agent's image, and not where it is pulled from.
+// applyImages takes the tag of the agent's image from the values, but not its repository.
 func (sel *Selection) applyImages(c *configured.Agent) {
 	if sel.Members.AgentImage == "" {
 		return
 	}
 	for _, p := range c.Values.Pulls {
 		if p.Setting == "image" && sel.Members.AgentImage == Default && !IsAgentImage(p.Image) {
-			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
+			c.Notes = append(c.Notes, fmt.Sprintf("the values name the agent's image %s, but Botkube's own image is mirrored; to mirror the one in the values: --with-agent-image=%s", p.Image, p.Image))
 		}
 	}
 	sel.Members.AgentTag = c.Values.ImageTag
@@ -101,22 +101,22 @@ func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.Plug
 		key, err := agent.DecomposePluginKey(p.Key)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "the %s in group %s: %w", t, strings.Join(p.Groups, ", "), err).
-				WithHint("correct the key in the values: an agent refuses a configuration that has it")
+				WithHint("correct the key in the values: the agent refuses it")
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
 }
 
-// applyRepositories takes the repositories that are needed from the values, but for
-// those that are given otherwise. Header fields are for the URL that they are
-// configured with, and so are the credentials in it, which a lock does not have.
+// applyRepositories takes the repositories that are needed from the values, unless a flag or the lock
+// has them. Header fields and credentials of the values are used only with the URL that the values
+// have.
 func (sel *Selection) applyRepositories(c *configured.Agent) error {
 	configured := c.Values.Config.Plugins.Repositories
 	for _, key := range slices.Concat(sel.Executors, sel.Sources, sel.Plugins) {
 		name := key.Repository
 		if name == "" {
-			continue // which is an error, once the indexes say what is meant
+			continue // this becomes an error when the indexes are read
 		}
 		r, found := configured[name]
 		if i := slices.IndexFunc(sel.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
@@ -131,7 +131,7 @@ func (sel *Selection) applyRepositories(c *configured.Agent) error {
 		}
 		if !found || r.URL == "" {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", name, slices.Collect(maps.Keys(configured)))).
-				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)), "\n"))
+				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("set plugins.repositories.%s.url in the values, or add --repository %s=URL", name, name)), "\n"))
 		}
 		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}

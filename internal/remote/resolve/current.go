@@ -15,30 +15,31 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// Current is what upstream has now of what a lock pins.
+// Current is the present state of a lock's content upstream.
 type Current struct {
-	// Plan has the plugins of the lock that upstream still has, in the lock's versions. It does not
-	// have the files of templates.
+	// Plan has the plugins of the lock that upstream still has, in the lock's versions, without the
+	// files of templates.
 	*Plan
-	// Indexes are those that could be read, by repository.
+	// Indexes has the indexes that could be read, by the repository's name.
 	Indexes map[string]*index.Index
-	// Failed are the questions without an answer.
+	// Failed has what could not be found out.
 	Failed []Failed
 }
 
-// Failed is a question to upstream without an answer that can be used.
+// Failed is a failed request to upstream.
 type Failed struct {
-	// About names what is not compared.
+	// About names the part of the lock that cannot be compared, such as "chart".
 	About string
 	Err   error
 }
 
-// tolerable reports whether an error is about upstream alone: other questions may have an answer.
+// tolerable reports whether an error concerns upstream only, so that the run may continue.
 func tolerable(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && slices.Contains([]fault.Kind{fault.Upstream, fault.Integrity, fault.Incomplete}, fault.KindOf(err))
 }
 
-// Fail keeps a failure, or returns it if the run cannot go on after it.
+// Fail adds a failure to c.Failed, or returns it if the run cannot continue. The format names the part
+// that cannot be compared.
 func (c *Current) Fail(ctx context.Context, err error, format string, args ...any) error {
 	if err == nil || !tolerable(ctx, err) {
 		return err
@@ -47,8 +48,8 @@ func (c *Current) Fail(ctx context.Context, err error, format string, args ...an
 	return nil
 }
 
-// Current asks for what a lock pins, and downloads no artifact. A lock has no credentials: the given
-// repositories have URLs with them.
+// Current requests the present state of a lock's content, without downloading artifacts. A lock has
+// no credentials; the URLs of given repositories may have them.
 func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent.Repository, headers []Header) (*Current, error) {
 	c := &Current{Plan: &Plan{Lock: &lock.Lock{}}}
 	wanted, err := r.repositoriesOf(pinned, given)
@@ -83,7 +84,8 @@ func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent
 	return c, nil
 }
 
-// noteUnused is about a flag that may be meant for other mirrors: a configuration file may have it.
+// noteUnused notes that a flag has no effect. It is not an error: a configuration file may have flags
+// for several mirrors.
 func (r *Resolver) noteUnused(flag, repository string) {
 	r.Note(fmt.Sprintf("%s is not used: the mirror has no repository %q", flag, repository))
 }
@@ -104,22 +106,22 @@ func (r *Resolver) repositoriesOf(l *lock.Lock, given []agent.Repository) (all [
 			return nil, err
 		}
 		if agent.Redact(g.URL) != all[i].URL {
-			return nil, fault.New(fault.Usage, "--repository %s is at %s, but the mirror has it from %s", g.Name, agent.Redact(g.URL), all[i].URL).
-				WithHint("give the URL that the mirror has, with user and password; to download from another server, use --via")
+			return nil, fault.New(fault.Usage, "--repository %s has the URL %s, but the mirror comes from %s", g.Name, agent.Redact(g.URL), all[i].URL).
+				WithHint("write the mirror's URL, with a user and a password if it needs them; to download from another server, use --via")
 		}
 		all[i] = g
 	}
 	return all, nil
 }
 
-// IndexesOf reads the indexes of repositories. Headers for others are not sent.
+// IndexesOf reads the indexes of repositories. It ignores headers for other repositories.
 func (r *Resolver) IndexesOf(ctx context.Context, repositories []agent.Repository, headers []Header) (*Current, error) {
 	c := new(Current)
 	_, err := r.readable(ctx, c, repositories, headers)
 	return c, err
 }
 
-// readable returns the repositories whose indexes can be read. Headers may be for others, too.
+// readable returns the repositories whose indexes can be read. It ignores headers for others.
 func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agent.Repository, headers []Header) ([]*repository, error) {
 	c.Indexes = map[string]*index.Index{}
 	sel := Selection{Repositories: repositories}
@@ -150,7 +152,7 @@ func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agen
 	return readable, nil
 }
 
-// currentPlugins completes c with the plugins of a lock that indexes still have.
+// currentPlugins sets c's plan to the plugins of a lock that the indexes still have.
 func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.Lock, repositories []*repository) error {
 	plan, err := r.planPinned(ctx, c, pinned, repositories)
 	if err != nil {
@@ -166,8 +168,8 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 	return nil
 }
 
-// planPinned makes a plan of the plugins of a lock that indexes still have. Schemas that cannot be
-// had are those of the lock.
+// planPinned returns a plan with the plugins of a lock that the indexes still have. If a schema cannot
+// be read, it takes the lock's.
 func (r *Resolver) planPinned(ctx context.Context, c *Current, pinned *lock.Lock, repositories []*repository) (*Plan, error) {
 	selected, err := selectPinned(c.Indexes, pinned)
 	if err != nil {
@@ -237,7 +239,7 @@ func selectPinned(indexes map[string]*index.Index, pinned *lock.Lock) ([]index.S
 	return selected, nil
 }
 
-// currentMembers asks for the images by their references, and for the chart.
+// currentMembers requests the images by their references, and the chart.
 func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.Lock) error {
 	c.ImageSources = map[lock.ImageRole]*registry.Repository{}
 	for _, im := range pinned.Images() {
@@ -264,7 +266,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 	return nil
 }
 
-// Checksum returns the SHA-256 that the index or the publisher gives for artifact i of the plan.
+// Checksum returns the sha256 of artifact i of the plan, if the index or the publisher has one.
 func (p *Plan) Checksum(i int) (lock.SHA256, bool) {
 	for _, sum := range p.Downloads[i].Checksums {
 		if sum.Algorithm == "sha256" {

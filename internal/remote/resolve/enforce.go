@@ -14,22 +14,22 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// enforce holds a plan against a lock, and takes over what the lock pins.
+// enforce compares a plan with a lock, and adds the lock's sizes and digests to the plan.
 func enforce(plan *Plan, pinned *lock.Lock, given []index.Replacement) error {
 	adoptTemplates(plan.Lock, pinned)
 	if err := otherDependencies(plan.Lock, pinned, given); err != nil {
 		return err
 	}
 	if err := differences(plan.Lock, pinned); err != nil {
-		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
-			WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		return fault.New(fault.Integrity, "the lock does not match the index:\n%w", err).
+			WithHint("write a new lock with botkube-mirror lock, and compare the two with botkube-mirror diff")
 	}
 	byURL := map[string]lock.Artifact{}
 	for _, a := range pinned.Artifacts {
 		byURL[a.URL] = a
 	}
 	for i := range plan.Lock.Artifacts {
-		// What is written has the very lock that it was made of.
+		// The output must contain exactly this lock.
 		a := byURL[plan.Lock.Artifacts[i].URL]
 		plan.Lock.Artifacts[i] = a
 		d := &plan.Downloads[i]
@@ -41,8 +41,8 @@ func enforce(plan *Plan, pinned *lock.Lock, given []index.Replacement) error {
 	return nil
 }
 
-// otherDependencies refuses --dependency with another URL than the lock has, and a lock that does not
-// say what its index has.
+// otherDependencies refuses a --dependency whose URL differs from the lock's, and a lock whose
+// dependencies differ from its index.
 func otherDependencies(got, pinned *lock.Lock, given []index.Replacement) error {
 	var lines []string
 	for _, d := range lock.Diff(pinned, got) {
@@ -55,13 +55,12 @@ func otherDependencies(got, pinned *lock.Lock, given []index.Replacement) error 
 	}
 	err := fault.New(fault.Integrity, "a dependency has another URL than in the lock:\n%s", strings.Join(lines, "\n"))
 	if !slices.ContainsFunc(given, func(r index.Replacement) bool { return !r.Pinned }) {
-		return err.WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		return err.WithHint("the lock and the index do not belong together: write a new lock with botkube-mirror lock")
 	}
-	return err.WithHint("leave out --dependency, because the lock has its replacements; or write a new lock with the command lock")
+	return err.WithHint("leave out --dependency: the lock has the replacements; or write a new lock with botkube-mirror lock")
 }
 
-// pinnedRequests returns how artifacts of a lock are downloaded, as far as it tells: without
-// credentials.
+// pinnedRequests returns the requests for a lock's artifacts, without credentials.
 func pinnedRequests(pinned *lock.Lock) (all []fetch.Request) {
 	for _, a := range pinned.Artifacts {
 		sum := agent.Checksum{Algorithm: "sha256", Hex: a.SHA256.String()}
@@ -70,7 +69,8 @@ func pinnedRequests(pinned *lock.Lock) (all []fetch.Request) {
 	return all
 }
 
-// A plan does not know sizes, digests and vouchers of artifacts.
+// differences compares a plan with a lock, without the sizes, digests and verifiedBy of artifacts,
+// which the plan does not know yet.
 func differences(got, pinned *lock.Lock) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("  "+format, args...)) }
@@ -99,12 +99,12 @@ func compare[E any](report func(string, ...any), what string, got, pinned []E, n
 		case !found:
 			report("%s %s is not in the lock", what, name(e))
 		case !reflect.DeepEqual(e, other):
-			report("%s %s is not as the lock has it", what, name(e))
+			report("%s %s differs from the lock", what, name(e))
 		}
 	}
 	for _, e := range pinned {
 		if _, left := known[name(e)]; left {
-			report("%s %s is in the lock, but was not resolved", what, name(e))
+			report("%s %s is only in the lock", what, name(e))
 		}
 	}
 }

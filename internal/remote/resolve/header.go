@@ -15,20 +15,20 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// Header is a field of the request for one repository's index.
+// Header is a header field for requests of one repository's index.
 type Header struct{ Repository, Name, Value string }
 
-// ownFields are those that a request gets from us or from net/http.
+// ownFields are the fields that this program or net/http sets.
 var ownFields = []string{
 	"Accept-Encoding", "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
 	"Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// Check reports what no request can carry, without quoting the value.
+// Check returns an error if a request cannot have the field. The error does not quote the value.
 func (h Header) Check() error {
 	switch {
 	case !IsHeaderName(h.Name):
-		return errors.New("it is not the name of a header field")
+		return errors.New("this is not the name of a header field")
 	case slices.Contains(ownFields, http.CanonicalHeaderKey(h.Name)):
 		return fmt.Errorf("the header field %s cannot be set", h.Name)
 	case h.Value == "":
@@ -41,14 +41,15 @@ func (h Header) Check() error {
 	return nil
 }
 
-// IsHeaderName reports whether a header field may be called so (RFC 9110, section 5.6.2).
+// IsHeaderName reports whether a name is valid for a header field (RFC 9110, section 5.6.2).
 func IsHeaderName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 	})
 }
 
-// addHeaders lays header fields over those that repositories are configured with, in place.
+// addHeaders adds header fields to repositories, in place. They replace configured ones of the same
+// name.
 func addHeaders(repositories []agent.Repository, headers []Header) error {
 	var names, given []string
 	for i, r := range repositories {
@@ -90,16 +91,16 @@ func header(repo agent.Repository) (http.Header, error) {
 	h := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(repo.Headers)) {
 		if strings.Contains(repo.Headers[name], "{{") {
-			return nil, fault.New(fault.Usage, "the header field %s is a template, which the agent fills in with its identity in Botkube Cloud", name).
-				WithHint("give the value: --header %s:%s=env:%s", repo.Name, name, variable(name, repo.Headers[name]))
+			return nil, fault.New(fault.Usage, "the header field %s is a template for the agent's identity in Botkube Cloud", name).
+				WithHint("put the value into a variable, and add --header %s:%s=env:%s", repo.Name, name, variable(name, repo.Headers[name]))
 		}
 		h.Set(name, repo.Headers[name])
 	}
 	return h, nil
 }
 
-// variable suggests where a user may put what an agent fills in
-// (pkg/plugin/manager.go: .Remote.APIKey and .Remote.Identifier).
+// variable returns a name for the variable in a hint: the agent fills in .Remote.APIKey and
+// .Remote.Identifier (pkg/plugin/manager.go).
 func variable(name, template string) string {
 	switch {
 	case strings.Contains(template, ".APIKey"):
@@ -110,7 +111,7 @@ func variable(name, template string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// indexError says of an index that cannot be had how one shows who asks.
+// indexError returns the error for an index that cannot be read, with a hint for its credentials.
 func (r *Resolver) indexError(repo *repository, err error) error {
 	err = fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
 	var hint string
@@ -120,15 +121,15 @@ func (r *Resolver) indexError(repo *repository, err error) error {
 	case fetch.IsNotFound(err) && repo.url.Scheme == "file":
 		hint = "check the path"
 	case fetch.IsNotFound(err):
-		hint = "is the URL right, and is there such a version? those of Botkube are at https://github.com/kubeshop/botkube/releases"
+		hint = "check the URL and the version: Botkube's versions are at https://github.com/kubeshop/botkube/releases"
 	case !fetch.IsUnauthorized(err, repo.url):
 		return err
 	case len(repo.Headers) > 0:
-		hint = strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", ") + " was sent, which is not what the host wants: is the value right, and not expired?"
+		hint = "check the value of the header field " + strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", ") + ": it may be wrong or expired"
 	case repo.url.User != nil:
-		hint = "the user and the password in the URL were sent, which is not what the host wants: are they right, and not expired?"
+		hint = "check the user and the password in the URL: they may be wrong or expired"
 	default:
-		hint = fmt.Sprintf("show who asks: with a header field, --header %s:KEY=env:VARIABLE\nor with a line of .netrc: machine %s login USER password PASSWORD", repo.Name, repo.url.Host)
+		hint = fmt.Sprintf("send credentials in a header field: --header %s:KEY=env:VARIABLE\nor add a line to .netrc: machine %s login USER password PASSWORD", repo.Name, repo.url.Host)
 	}
 	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }

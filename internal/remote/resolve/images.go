@@ -18,15 +18,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// agentRepository is where the agent's image is published.
+// agentRepository is the repository of the agent's image.
 const agentRepository = "ghcr.io/kubeshop/botkube"
 
-// IsAgentImage reports whether a reference is of the image that Botkube publishes.
+// IsAgentImage reports whether a reference is in the repository of Botkube's own image.
 func IsAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
-// OCI's image-spec v1.1. A digest is a text, so that one that is malformed can be named.
+// The types of OCI's image-spec v1.1. A digest is a string, so that messages can quote a malformed one.
 type (
 	imageIndex struct {
 		Manifests []descriptor `json:"manifests"`
@@ -40,7 +40,7 @@ type (
 		Size     int64          `json:"size"`
 		Platform *imagePlatform `json:"platform,omitempty"`
 	}
-	// imagePlatform is that of a descriptor, and of an image's configuration.
+	// imagePlatform is the platform of a descriptor or of an image's configuration.
 	imagePlatform struct {
 		OS           string `json:"os"`
 		Architecture string `json:"architecture"`
@@ -48,34 +48,34 @@ type (
 	}
 )
 
-// maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
+// maxLayers is how many layers a manifest may have. Overlay file systems support fewer.
 const maxLayers = 512
 
-// agentReference returns which image of the agent is wanted.
+// agentReference returns the reference of the selected agent image.
 func (sel Selection) agentReference() (registry.Reference, error) {
 	reference := sel.Members.AgentImage
 	if reference == Default {
 		if sel.Version == "" && sel.Members.AgentTag == "" {
-			return registry.Reference{}, fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
-				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
+			return registry.Reference{}, fault.New(fault.Usage, "--with-agent-image needs a Botkube version or a reference").
+				WithHint("add --version v1.14.0, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
 		}
 		reference = agentRepository + ":" + cmp.Or(sel.Members.AgentTag, strings.ReplaceAll(sel.Version, "+", "_"))
 	}
 	return parseImage(lock.RoleAgent, reference)
 }
 
-// parseImage reads a reference, which must say which image of a repository it is.
+// parseImage parses a reference, which must have a tag or a digest.
 func parseImage(role lock.ImageRole, reference string) (registry.Reference, error) {
 	ref, err := registry.ParseReference(reference)
 	if err == nil && ref.Identifier() == "" {
-		err = fault.New(fault.Usage, "%s %s has neither tag nor digest", role.What(), ref).WithHint("name one: %s:%s", ref, tagExamples[role])
+		err = fault.New(fault.Usage, "%s %s has no tag and no digest", role.What(), ref).WithHint("add one, for example %s:%s", ref, tagExamples[role])
 	}
 	return ref, err
 }
 
 var tagExamples = map[lock.ImageRole]string{lock.RoleAgent: "v1.14.0", lock.RoleWatcher: "in-cluster-config"}
 
-// imageFlag returns the flag that has an image be taken.
+// imageFlag returns the flag for an image.
 func imageFlag(role lock.ImageRole) string {
 	if role == lock.RoleWatcher {
 		return "--watcher-image"
@@ -83,9 +83,10 @@ func imageFlag(role lock.ImageRole) string {
 	return "--with-agent-image"
 }
 
+// without returns the hint to leave an image out.
 func without(role lock.ImageRole) string {
 	if role == lock.RoleWatcher {
-		return "leave the image out with --watcher-image none: the command values then leaves out the container"
+		return "leave it out with --watcher-image none: then botkube-mirror values turns its container off"
 	}
 	return "leave out " + imageFlag(role)
 }
@@ -108,23 +109,23 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, sel, plan), sel.pinned)
 }
 
-// adviseWatcher says what to do where a registry has no image of the second container for us.
+// adviseWatcher adds a hint to the error for a registry that has no image of the second container.
 func adviseWatcher(err error, pinned *lock.Lock) error {
 	refused := registry.IsNotFound(err) || registry.RefusalOf(err) != registry.NotRefused
 	if err == nil || !refused || pinnedImage(pinned, lock.RoleWatcher) != nil {
 		return err
 	}
-	hint := "charts v1.0.0 to v1.4.1 run a second container of this image: name the image with --watcher-image REFERENCE, or " + without(lock.RoleWatcher)
+	hint := "the charts v1.0.0 to v1.4.1 run a second container with this image: name another image with --watcher-image REFERENCE, or " + without(lock.RoleWatcher)
 	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+"\n"+hint, "\n"))
 }
 
-// image pins an image for the platforms of a plan, and stores its manifests, not its layers.
-// A platform that is not Linux has no image, for it has no agent.
+// image pins an image for the plan's platforms. It stores the manifests, but not the layers. It skips
+// platforms other than Linux, on which no agent runs.
 func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, sel Selection, plan *Plan) error {
 	had := pinnedImage(sel.pinned, role)
 	if had != nil && had.Reference != ref.String() {
-		return fault.New(fault.Integrity, "%s %s is wanted, but the lock pins %s", role.What(), ref, had.Reference).
-			WithHint("leave out %s: the lock says which; or write a new one with the command lock", imageFlag(role))
+		return fault.New(fault.Integrity, "%s is %s, but the lock pins %s", role.What(), ref, had.Reference).
+			WithHint("write %s without a reference to use the lock's image; or write a new lock with botkube-mirror lock", imageFlag(role))
 	}
 	var platforms []agent.Platform
 	for _, p := range plan.Lock.Platforms {
@@ -133,7 +134,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 		}
 	}
 	if len(platforms) == 0 {
-		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", agent.JoinPlatforms(plan.Lock.Platforms)).
+		return fault.New(fault.Usage, "the agent's image exists for Linux only, but the platforms are %s", agent.JoinPlatforms(plan.Lock.Platforms)).
 			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
 	}
 	source, err := r.Registry.Repository(ctx, ref.Repository(), false)
@@ -166,22 +167,21 @@ func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
 	return l.Image(role)
 }
 
-// wantedImage is an image that is asked for.
+// wantedImage is a selected image.
 type wantedImage struct {
 	ref       registry.Reference
 	role      lock.ImageRole
 	platforms []agent.Platform
-	// all says that platforms without plugins are wanted, too. whole says that the index must keep
-	// its digest.
+	// all selects platforms without plugins, too. Whole says that the index must keep its digest.
 	all, whole bool
 }
 
-// partly is the error of an image that is wanted whole, and why it cannot be.
+// partly returns the error for --whole-image if the image cannot be taken whole, or nil.
 func (w wantedImage) partly(why string) error {
 	if !w.whole {
 		return nil
 	}
-	return fault.New(fault.Incomplete, "the image cannot be taken with the digest of %s: %s", w.ref, why).WithHint("leave out --whole-image")
+	return fault.New(fault.Incomplete, "the image cannot keep its digest: %s", why).WithHint("leave out --whole-image")
 }
 
 // imageManifests reads an image index, or an image for one platform.
@@ -196,8 +196,8 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 			m.Platform, err = r.solePlatform(ctx, repo, m)
 		}
 		if err == nil && !slices.Equal(want.platforms, []agent.Platform{m.Platform}) {
-			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, agent.JoinPlatforms(want.platforms)).
-				WithHint("name an image for all the platforms, or %s", without(want.role))
+			err = fault.New(fault.Incomplete, "the image is for %s only, but the platforms are %s", m.Platform, agent.JoinPlatforms(want.platforms)).
+				WithHint("name an image for all platforms, or %s", without(want.role))
 		}
 		to.Manifests = []lock.ImageManifest{m}
 		to.Index = &lock.ImageIndex{MediaType: m.MediaType, SHA256: m.SHA256}
@@ -214,7 +214,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		}
 		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
-			return fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
+			return fault.New(fault.Integrity, "the image index has the digest %.80q for %s: %w", d.Digest, p, err)
 		}
 		var m lock.ImageManifest
 		found, err := repo.Manifest(ctx, sum.OCI())
@@ -235,13 +235,13 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	return err
 }
 
-// wholeIndex returns an index that can be published as it is, because all that it names is taken.
-// So values and signatures with its digest stay valid. Beside the given manifests, it takes what
-// runs nowhere, such as attestations, and other platforms if all are wanted. If the index would not
-// be whole, it returns nil and the reason.
+// wholeIndex returns an image index that can be published unchanged, because the mirror has all that
+// it names. So its digest, and signatures of it, stay valid. In addition to the given manifests, it
+// takes attestations and the like, and other platforms if all is set. If the mirror cannot have all
+// of it, it returns nil and the reason.
 func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, top registry.Manifest, index imageIndex, manifests []lock.ImageManifest, all bool) (whole *lock.ImageIndex, why string, err error) {
 	if len(top.Data) > lock.MaxImageIndex || len(index.Manifests) > lock.MaxIndexed {
-		return nil, fmt.Sprintf("its index has %d bytes and names %d manifests; at most %d and %d are read", len(top.Data), len(index.Manifests), lock.MaxImageIndex, lock.MaxIndexed), nil
+		return nil, fmt.Sprintf("its image index has %d bytes and %d manifests, more than the limit of %d bytes or %d manifests", len(top.Data), len(index.Manifests), lock.MaxImageIndex, lock.MaxIndexed), nil
 	}
 	taken := map[lock.SHA256]bool{}
 	for _, m := range manifests {
@@ -251,10 +251,10 @@ func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, to
 	for _, d := range index.Manifests {
 		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
-			return nil, fmt.Sprintf("its index names %.80q", d.Digest), nil
+			return nil, fmt.Sprintf("its image index has the malformed digest %.80q", d.Digest), nil
 		}
 		if d.runs() && !taken[sum] && !all {
-			return nil, "it is for other platforms, too", nil
+			return nil, "the image is for other platforms, too", nil
 		}
 		if taken[sum] {
 			continue
@@ -262,16 +262,16 @@ func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, to
 		taken[sum] = true
 		found, err := repo.Manifest(ctx, sum.OCI())
 		if registry.IsNotFound(err) {
-			return nil, "the registry does not have " + sum.OCI() + ", which its index names", nil
+			return nil, "the registry does not have the manifest " + sum.OCI() + " of its image index", nil
 		}
 		if err != nil {
 			return nil, "", err
 		}
-		if !lock.IsManifest(found.MediaType) { // an index within an index has no place in a bundle
-			return nil, fmt.Sprintf("its index names %s of type %.100q", sum.OCI(), found.MediaType), nil
+		if !lock.IsManifest(found.MediaType) { // a bundle cannot have an index in an index
+			return nil, fmt.Sprintf("its image index has %s of type %.100q", sum.OCI(), found.MediaType), nil
 		}
 		m, err := r.imageManifest(found)
-		if fault.KindOf(err) == fault.Integrity { // of what no agent runs, nothing need be right
+		if fault.KindOf(err) == fault.Integrity { // not an error, because no agent runs it
 			return nil, err.Error(), nil
 		}
 		if err != nil {
@@ -282,10 +282,11 @@ func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, to
 	return whole, "", nil
 }
 
-// runs reports whether a manifest is one of an image, not an attestation or the like.
+// runs reports whether a manifest is an image, not an attestation or the like.
 func (d descriptor) runs() bool { return d.Platform != nil && d.Platform.OS != "unknown" }
 
-// Of several variants of an architecture, the last by name counts: for arm, that is the newest.
+// choose returns the manifest for a platform. If there are several variants of an architecture, it
+// takes the last by name: for arm, the newest.
 func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (descriptor, error) {
 	var fitting []descriptor
 	var offered []agent.Platform
@@ -295,7 +296,7 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 		}
 		p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
 		if err != nil {
-			continue // not one that can be wanted
+			continue // a platform that cannot be selected
 		}
 		if !slices.Contains(offered, p) && len(offered) < maxOffered {
 			offered = append(offered, p)
@@ -305,7 +306,7 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 		}
 	}
 	if len(fitting) == 0 {
-		return descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(agent.JoinPlatforms(offered), "none")).
+		return descriptor{}, fault.New(fault.Incomplete, "there is no image for %s; there is one for: %s", want, cmp.Or(agent.JoinPlatforms(offered), "no platform")).
 			WithHint("leave out that platform, or %s", without(role))
 	}
 	return slices.MaxFunc(fitting, func(a, b descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
@@ -313,13 +314,14 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 
 const maxOffered = 20
 
-// pinnedManifests takes from a lock what is for platforms. The index stays if that is all.
+// pinnedManifests copies the manifests for platforms from a lock's image. It copies the index, too, if
+// these are all.
 func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned *lock.Image, whole bool, to *lock.Image) error {
 	for _, p := range platforms {
 		i := slices.IndexFunc(pinned.Manifests, func(m lock.ImageManifest) bool { return m.Platform == p })
 		if i < 0 {
 			return fault.New(fault.Integrity, "the lock pins no image for %s", p).
-				WithHint("write a new lock with the command lock")
+				WithHint("write a new lock with botkube-mirror lock")
 		}
 		to.Manifests = append(to.Manifests, pinned.Manifests[i])
 	}
@@ -327,8 +329,8 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 		to.Index = pinned.Index
 	}
 	if whole && to.Index == nil {
-		return fault.New(fault.Integrity, "the image is wanted whole, but the lock pins a part of it").
-			WithHint("leave out --whole-image, or write a new lock with the command lock and --whole-image")
+		return fault.New(fault.Integrity, "--whole-image is given, but the lock pins a part of the image").
+			WithHint("leave out --whole-image, or write a new lock: botkube-mirror lock --whole-image")
 	}
 	for _, m := range to.All() {
 		if r.Store.Verify(ctx, m.SHA256) == nil {
@@ -352,15 +354,15 @@ func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, e
 		return m, fault.New(fault.Integrity, "reading the manifest: %w", textfile.JSONError(found.Data, err))
 	}
 	if len(manifest.Layers) > maxLayers {
-		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
+		return m, fault.New(fault.Integrity, "the manifest has %d layers, more than the limit of %d", len(manifest.Layers), maxLayers)
 	}
 	for _, d := range append([]descriptor{manifest.Config}, manifest.Layers...) {
 		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
-			return m, fault.New(fault.Integrity, "the manifest names %.80q: %w", d.Digest, err)
+			return m, fault.New(fault.Integrity, "the manifest has the digest %.80q: %w", d.Digest, err)
 		}
 		if d.Size <= 0 {
-			return m, fault.New(fault.Integrity, "the manifest names sha256:%s with a size of %d bytes", sum, d.Size)
+			return m, fault.New(fault.Integrity, "the manifest has sha256:%s with a size of %d bytes", sum, d.Size)
 		}
 		m.Blobs = append(m.Blobs, lock.Blob{Size: d.Size, SHA256: sum})
 	}
@@ -373,7 +375,7 @@ const maxConfig = 8 << 20
 
 func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, m lock.ImageManifest) (agent.Platform, error) {
 	if m.Blobs[0].Size > maxConfig {
-		return agent.Platform{}, fault.New(fault.Integrity, "the image's configuration has %d bytes; at most %d are read", m.Blobs[0].Size, maxConfig)
+		return agent.Platform{}, fault.New(fault.Integrity, "the image's configuration has %d bytes, more than the limit of %d", m.Blobs[0].Size, maxConfig)
 	}
 	if _, err := repo.Fetch(ctx, m.Blobs[0], r.Store, func(int64) {}); err != nil {
 		return agent.Platform{}, err
@@ -389,22 +391,22 @@ func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, 
 	return agent.ParsePlatform(config.OS + "/" + config.Architecture)
 }
 
-// noWatcher, in the place of a reference, leaves the image of the second container out.
+// noWatcher, as a value of --watcher-image, leaves the image out.
 const noWatcher = "none"
 
-// settleWatcher has a selection with the agent's image name that of the second container, too,
-// of charts that run one: that of the flag, of the lock, or the one beside the agent's image.
+// settleWatcher selects the image of the second container, if the agent's image is selected and the
+// chart has one. The reference comes from the flag, from the lock, or from beside the agent's image.
 func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	given := sel.Members.WatcherImage
 	sel.Members.WatcherImage = ""
 	if sel.Members.AgentImage == "" {
 		if sel.Members.WholeImage {
-			return fault.New(fault.Usage, "--whole-image goes with the agent's image, which is not wanted").WithHint("add --with-agent-image")
+			return fault.New(fault.Usage, "--whole-image is given without --with-agent-image").WithHint("add --with-agent-image")
 		}
 		if given == "" || given == noWatcher {
 			return nil
 		}
-		return fault.New(fault.Usage, "--watcher-image goes with the agent's image, which is not wanted").WithHint("add --with-agent-image")
+		return fault.New(fault.Usage, "--watcher-image is given without --with-agent-image").WithHint("add --with-agent-image")
 	}
 	if sel.pinned != nil && sel.pinned.AgentImage != nil {
 		return sel.lockedWatcher(given)
@@ -419,15 +421,15 @@ func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	case given == noWatcher || !has && given == "":
 		return nil
 	case !has:
-		return fault.New(fault.Usage, "--watcher-image: of the charts, only v1.0.0 to v1.4.1 run a second container, and this is for %s", cmp.Or(version, "an unknown version")).
-			WithHint("leave it out, or give --version")
+		return fault.New(fault.Usage, "--watcher-image is for the charts v1.0.0 to v1.4.1, but the version is %s", cmp.Or(version, "not known")).
+			WithHint("leave out --watcher-image, or add --version")
 	case given != "":
 		sel.Members.WatcherImage = given
 		return nil
 	}
 	published, err := chart.WatcherImage(version)
 	if err != nil {
-		return fault.New(fault.Usage, "%w", err).WithHint("name the image of the chart's second container: --watcher-image REFERENCE, or none")
+		return fault.New(fault.Usage, "%w", err).WithHint("name the image of the chart's second container: --watcher-image REFERENCE\nor leave it out: --watcher-image none")
 	}
 	if values != nil {
 		published = values.WatcherImage(published, imageFlag(lock.RoleWatcher))
@@ -438,23 +440,24 @@ func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	return err
 }
 
-// lockedWatcher takes what a lock says that has the agent's image.
+// lockedWatcher selects the image of the second container that the lock pins.
 func (sel *Selection) lockedWatcher(given string) error {
 	pinned := sel.pinned.WatcherImage
 	switch {
 	case pinned == nil && given != "" && given != noWatcher:
-		return fault.New(fault.Integrity, "the watcher image %.200q is wanted, but the lock pins none", given).
-			WithHint("leave out --watcher-image, or write a new lock with the command lock")
+		return fault.New(fault.Integrity, "--watcher-image is %.200q, but the lock pins no watcher image", given).
+			WithHint("leave out --watcher-image, or write a new lock with botkube-mirror lock")
 	case pinned != nil && given == noWatcher:
-		return fault.New(fault.Integrity, "the watcher image is not wanted, but the lock pins %s", pinned.Reference).
-			WithHint("leave out --watcher-image, or write a new lock with the command lock")
+		return fault.New(fault.Integrity, "--watcher-image is none, but the lock pins %s", pinned.Reference).
+			WithHint("leave out --watcher-image, or write a new lock with botkube-mirror lock")
 	case pinned != nil:
 		sel.Members.WatcherImage = cmp.Or(given, pinned.Reference)
 	}
 	return nil
 }
 
-// besideAgent returns an image of Botkube's where the agent's comes from, which may be a copy.
+// besideAgent returns the reference of a published image in the registry directory of the agent's
+// image, which may be a company's copy.
 func besideAgent(agentImage registry.Reference, published string) (string, error) {
 	ref, err := registry.ParseReference(published)
 	if err != nil {

@@ -124,7 +124,7 @@ func TestImageIndexNames(t *testing.T) {
 		h.tag(t, d)
 		h.asked = nil
 		_, err := h.resolve(t, r, nil, amd64)
-		wantFault(t, err, fault.Integrity, "the image index names", "linux/amd64", "malformed")
+		wantFault(t, err, fault.Integrity, "the image index has the digest", "linux/amd64", "malformed")
 		if len(h.asked) != 1 {
 			t.Errorf("%.40q: asked for %q", bad, h.asked)
 		}
@@ -137,7 +137,7 @@ func TestManifestNames(t *testing.T) {
 		want   string
 	}{
 		"no size":       {func(m *imageManifest) { m.Config.Size = 0 }, "with a size of 0 bytes"},
-		"no digest":     {func(m *imageManifest) { m.Config.Digest = "" }, `names "": the digest is malformed`},
+		"no digest":     {func(m *imageManifest) { m.Config.Digest = "" }, `the digest "": the digest is malformed`},
 		"in colour":     {func(m *imageManifest) { m.Config.Digest = "\x1b[31m" }, "malformed"},
 		"without end":   {func(m *imageManifest) { m.Config.Digest = strings.Repeat("x", 1<<20) }, "malformed"},
 		"negative size": {func(m *imageManifest) { m.Layers = []descriptor{{Digest: m.Config.Digest, Size: -1}} }, "-1 bytes"},
@@ -182,7 +182,7 @@ func TestPlatformsInMessages(t *testing.T) {
 	d := h.image(t, arm64, nil)
 	h.files["v1"] = h.files[d.Digest]
 	_, err = h.resolve(t, r, nil, amd64, arm64)
-	wantFault(t, err, fault.Incomplete, "for linux/arm64 only, but wanted for linux/amd64, linux/arm64")
+	wantFault(t, err, fault.Incomplete, "for linux/arm64 only, but the platforms are linux/amd64, linux/arm64")
 
 	hostile := d
 	hostile.Platform = &imagePlatform{OS: "\x1b[31m", Architecture: strings.Repeat("x", 1<<20)}
@@ -192,7 +192,7 @@ func TestPlatformsInMessages(t *testing.T) {
 	}
 	h.tag(t, variants...)
 	_, err = h.resolve(t, r, nil, amd64)
-	wantFault(t, err, fault.Incomplete, "no image for linux/amd64, only for linux/arm64, os")
+	wantFault(t, err, fault.Incomplete, "no image for linux/amd64; there is one for: linux/arm64, os")
 }
 
 // TestPinnedManifestDamaged begins with a store in which the manifest is damaged.
@@ -263,7 +263,7 @@ func TestWholeIndex(t *testing.T) {
 				}
 				continue
 			}
-			wantFault(t, err, fault.Incomplete, "cannot be taken with the digest of", "leave out --whole-image")
+			wantFault(t, err, fault.Incomplete, "cannot keep its digest", "leave out --whole-image")
 			continue
 		}
 		if im.Index == nil || len(im.Index.Others) != tt.others || string(im.Index.Data) != h.files["v1"] || len(im.Manifests) != len(tt.platforms) {

@@ -8,19 +8,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// membersAhead resolves images and the chart while indexes and checksums are asked for. Their errors
-// come after those of plugins, as if they were resolved last.
+// membersAhead resolves images and the chart while indexes and checksums are requested. Errors of
+// plugins are reported before theirs.
 type membersAhead struct {
 	*Resolver
 	sel Selection
 	// plan has only members.
 	plan   *Plan
 	cancel context.CancelFunc
-	// images and chart have one error each, once all is known.
+	// images and chart get one result each, maybe nil.
 	images, chart chan error
 }
 
-// start is called once. The images are for platforms.
+// start begins to resolve, for the given platforms. It must be called at most once.
 func (m *membersAhead) start(ctx context.Context, platforms []agent.Platform) {
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.plan = &Plan{Lock: &lock.Lock{Platforms: slices.SortedFunc(slices.Values(platforms), agent.ComparePlatforms)}}
@@ -35,7 +35,7 @@ func (m *membersAhead) start(ctx context.Context, platforms []agent.Platform) {
 	m.images, m.chart = begin(m.Resolver.images), begin(m.Resolver.chart)
 }
 
-// join completes a plan.
+// join waits for the results and adds them to a plan.
 func (m *membersAhead) join(plan *Plan) error {
 	for _, done := range []chan error{m.images, m.chart} {
 		if err := <-done; err != nil {
@@ -47,7 +47,7 @@ func (m *membersAhead) join(plan *Plan) error {
 	return nil
 }
 
-// stop ends what was started, and waits for that.
+// stop cancels what start began, and waits until it has ended.
 func (m *membersAhead) stop() {
 	if m.cancel == nil {
 		return

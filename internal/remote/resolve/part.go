@@ -12,7 +12,7 @@ import (
 )
 
 // readLock reads the lock, if there is one. The version and the repositories come from the lock unless
-// they are given. So the flags that made the lock select all of it.
+// flags give them. So the flags with which the lock was made select all of it.
 func (sel *Selection) readLock() error {
 	if sel.Lock == "" {
 		return nil
@@ -49,8 +49,8 @@ func names(repositories []agent.Repository, name string) bool {
 	return slices.ContainsFunc(repositories, func(r agent.Repository) bool { return r.Name == name })
 }
 
-// restrict selects the plugins that the lock has of the given repositories: without a lock, they
-// select their plugins, too. With values, they select nothing.
+// restrict selects the lock's plugins of the given repositories: without a lock, --repository selects
+// its plugins, too. With values, it selects nothing.
 func (sel *Selection) restrict() error {
 	if len(sel.Values) > 0 {
 		return nil
@@ -62,7 +62,7 @@ func (sel *Selection) restrict() error {
 	for _, key := range sel.Plugins {
 		if key.Repository != "" && !slices.Contains(given, key.Repository) {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", key.Repository, given)).
-				WithHint("leave out --repository, because the lock has the URLs; or add --repository %s=URL", key.Repository)
+				WithHint("leave out --repository: the lock has the URLs; or add --repository %s=URL", key.Repository)
 		}
 	}
 	if len(sel.Plugins)+len(sel.Executors)+len(sel.Sources) > 0 {
@@ -86,11 +86,12 @@ func (sel *Selection) restrict() error {
 	return nil
 }
 
-// lacking says what a lock does not have, and with which flags it is locked as well.
+// lacking returns the error for something that a lock does not have. Its hint names the flags with
+// which a new lock has it.
 func (sel *Selection) lacking(err error, flags ...string) error {
-	hint := "see what the lock has: botkube-mirror list " + sel.Lock
+	hint := "see what the lock has: botkube-mirror list " + fault.Quote(sel.Lock)
 	if len(flags) > 0 {
-		hint += "\nto add it, run the command lock again with the flags that the lock was made with, but these instead: " + strings.Join(flags, " ")
+		hint += "\nto add it, write a new lock: run botkube-mirror lock with the same flags as before, but with " + strings.Join(flags, " ")
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
 }
@@ -115,7 +116,7 @@ func (sel *Selection) extended() (flags []string) {
 	const most = 20 // plugins in a hint
 	switch {
 	case len(plugins) > most || len(plugins) > 0 && len(sel.locked.Plugins) > most:
-		flags = append(flags, "--plugin for each plugin, with those that it has")
+		flags = append(flags, "a --plugin for each plugin, old and new")
 	case len(plugins) > 0:
 		var keys []string
 		for _, p := range sel.locked.Plugins {
@@ -127,22 +128,22 @@ func (sel *Selection) extended() (flags []string) {
 	return flags
 }
 
-// applyLock takes the selected part of the lock, and makes the selection that of the part.
+// applyLock takes the selected part of the lock, and narrows the selection to it.
 func (sel *Selection) applyLock() error {
 	whole, name := sel.locked, "the lock "+sel.Lock
 	if sel.Version != whole.BotkubeVersion {
 		if whole.BotkubeVersion == "" {
-			return fault.New(fault.Integrity, "%s has no Botkube version, so it is not for %q", name, sel.Version).
-				WithHint("leave out --version; or write a new lock with the command lock and --version")
+			return fault.New(fault.Integrity, "%s has no Botkube version, but --version is %q", name, sel.Version).
+				WithHint("leave out --version; or write a new lock: botkube-mirror lock --version %s", fault.Quote(sel.Version))
 		}
 		return fault.New(fault.Integrity, "%s is for Botkube version %q, not %q", name, whole.BotkubeVersion, sel.Version).
-			WithHint("leave out --version, because the lock has one; or write a new lock with the command lock")
+			WithHint("leave out --version: the lock has one; or write a new lock with botkube-mirror lock")
 	}
 	for _, r := range whole.Repositories {
 		for _, given := range sel.Repositories {
 			if given.Name == r.Name && agent.Redact(given.URL) != r.URL {
-				return fault.New(fault.Integrity, "repository %s is at %s, but at %s in %s", r.Name, agent.Redact(given.URL), r.URL, name).
-					WithHint("leave out --repository, because the lock has its URL; or write a new lock with the command lock")
+				return fault.New(fault.Integrity, "repository %s is at %s, but %s has %s", r.Name, agent.Redact(given.URL), name, r.URL).
+					WithHint("leave out --repository: the lock has its URL; or write a new lock with botkube-mirror lock")
 			}
 		}
 	}
@@ -173,8 +174,8 @@ func (sel *Selection) applyLock() error {
 	return sel.applyMembers()
 }
 
-// applyExclusions keeps the excluded plugins that the lock does not have. The index must have these,
-// so flags that left them out of the lock can be given again.
+// applyExclusions keeps the exclusions of plugins that the lock does not have. The index must have
+// these plugins. So flags that left plugins out of the lock can be given again.
 func (sel *Selection) applyExclusions() error {
 	var known []string
 	for _, r := range sel.Repositories {
@@ -195,7 +196,7 @@ func (sel *Selection) applyExclusions() error {
 	return nil
 }
 
-// applyMembers takes the other members of the lock, too, and refuses those that it lacks.
+// applyMembers selects the lock's images and chart. It returns an error for one that the lock lacks.
 func (sel *Selection) applyMembers() error {
 	lacks := func(what, flag string) error {
 		return sel.lacking(fault.New(fault.Usage, "the lock %s has no %s", sel.Lock, what), flag)
@@ -218,8 +219,8 @@ func (sel *Selection) applyMembers() error {
 	return nil
 }
 
-// narrow leaves out of the part the schemas and dependencies that only plugins outside of it have. It
-// takes the index to tell.
+// narrow removes the schemas and dependencies that only other plugins of the lock need. Only the index
+// tells which they are.
 func (sel *Selection) narrow(indexes map[string]*index.Index) error {
 	if err := index.CheckNames(indexes, sel.Exclude); err != nil {
 		return fault.New(fault.Usage, "--exclude: %w", err)
@@ -227,7 +228,7 @@ func (sel *Selection) narrow(indexes map[string]*index.Index) error {
 	return sel.pinned.Narrow(func(r lock.Repository) (*index.Index, error) { return indexes[r.Name], nil })
 }
 
-// narrowTemplates leaves only the wanted templates in the pinned part.
+// narrowTemplates keeps only the wanted templates in the pinned part.
 func (sel *Selection) narrowTemplates(wanted []lock.Plugin) error {
 	narrowed := *sel.pinned
 	narrowed.Plugins = slices.Clone(narrowed.Plugins)

@@ -24,8 +24,9 @@ import (
 
 const maxChecksumFile = 4 << 20
 
-// publishers looks up checksum files, each once: a release has one for all of its files. All that
-// exist must agree. With pin, what cannot be asked for is a warning, not an error.
+// publishers looks up publishers' checksum files, each once: a release may have one for all its files.
+// All checksums that exist must agree. With pin, a checksum file that cannot be requested is a
+// warning, not an error.
 func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifact, pin bool) error {
 	files := map[string]*checksumFile{}
 	for _, a := range artifacts {
@@ -62,7 +63,7 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 	return nil
 }
 
-// remarkOn tells what is wrong with checksum files, or was answered instead of one.
+// remarkOn warns about broken checksum files, and notes odd answers instead of one.
 func (r *Resolver) remarkOn(a *artifact, told map[string]bool) {
 	for _, trouble := range a.troubles {
 		if !told[trouble] {
@@ -75,7 +76,7 @@ func (r *Resolver) remarkOn(a *artifact, told map[string]bool) {
 	}
 }
 
-// checksumFile is what came of the request for one.
+// checksumFile is the result of the request for a checksum file.
 type checksumFile struct {
 	data []byte
 	err  error
@@ -86,7 +87,7 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	for _, at := range a.checksumURLs() {
 		read, doing := a.guess, "looking for a checksum of %s at %s: %w"
 		if at.named {
-			read, doing = a.named, "reading the checksum file that the URL %s names, %s: %w"
+			read, doing = a.named, "reading the checksum file of %s, %s: %w"
 		}
 		err := read(files[at.url], at)
 		if err == nil {
@@ -103,7 +104,7 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	return a.agree()
 }
 
-// named reads a checksum file that the index names. The agent goes nowhere without it.
+// named reads a checksum file that the index names. The agent needs it.
 func (a *artifact) named(f *checksumFile, at checksumURL) error {
 	if absent := fetch.Absence(f.err); absent != "" && !fetch.IsOwnChecksum(f.err) {
 		return fault.New(fault.Upstream, "%s", absent)
@@ -117,9 +118,9 @@ func (a *artifact) named(f *checksumFile, at checksumURL) error {
 	return nil
 }
 
-// guess reads a checksum file that may be there. One that is absent or broken does not
-// end the run. A server that cannot say whether there is one does: otherwise a checked file would
-// become an unchecked one.
+// guess reads a checksum file that may exist. If it is absent or broken, that is not an error. If the
+// server cannot say whether it exists, that is one: otherwise a network problem would turn a checked
+// file into an unchecked one.
 func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 	shown, err := agent.Redact(at.url), f.err
 	if err == nil {
@@ -137,15 +138,15 @@ func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 	case errors.Is(err, sumfile.ErrNotListed):
 		a.answered(shown+" does not list it", true)
 	case err != nil:
-		a.trouble("the checksum file %s cannot be read: %w", shown, err)
+		a.trouble("the checksum file %s is not valid: %w", shown, err)
 	}
 	return nil
 }
 
-// lockInstead is the way out if a checksum file stays as it is.
-const lockInstead = "if it stays so, the command lock, with the same flags, pins the files as they are, and pull --lock FILE mirrors what it pinned"
+// lockInstead is the hint if a checksum file stays unusable.
+const lockInstead = "if it fails again, pin the files as they are: run botkube-mirror lock with the same flags, then botkube-mirror pull --lock FILE"
 
-// That no checksum file was found anywhere is not worth a word, unless it is odd.
+// answered records the answer where there is no checksum file. Only odd answers are reported.
 func (a *artifact) answered(text string, odd bool) {
 	a.answers = append(a.answers, text)
 	a.odd = a.odd || odd
@@ -155,7 +156,7 @@ func (a *artifact) trouble(format string, args ...any) {
 	a.troubles = append(a.troubles, fmt.Errorf(format, args...).Error())
 }
 
-// excerpt quotes the first line of a text that is no checksum file.
+// excerpt quotes the first line of a text that is not a checksum file.
 func excerpt(data []byte, what string) string {
 	text, err := textfile.Decode(data)
 	if what != textfile.PlainText || err != nil {
@@ -165,12 +166,12 @@ func excerpt(data []byte, what string) string {
 	return fmt.Sprintf(" (%q)", transfer.Printable(first, 60))
 }
 
-// take reads a checksum file. One that is shared by many files may leave the artifact out.
+// take reads the checksums in a checksum file. A shared one need not list the artifact.
 func (a *artifact) take(data []byte, from string, shared bool) error {
 	_, plain := agent.SplitGetter(a.url)
 	u, err := url.Parse(plain)
 	if err != nil {
-		return fmt.Errorf("URL %s cannot be read", agent.Redact(a.url))
+		return fmt.Errorf("the URL %s is not valid", agent.Redact(a.url))
 	}
 	found, err := sumfile.Find(data, u.Path, shared)
 	if err != nil {
@@ -187,12 +188,13 @@ type checksumURL struct {
 	url string
 	// named says that the index names it.
 	named bool
-	// shared says that the file is about all files of a release.
+	// shared says that the file is for all files of a release.
 	shared bool
 }
 
-// checksumURLs returns the URLs that the index names, or guesses if it gives no checksum. Whoever
-// publishes a directory does not know our archive of it.
+// checksumURLs returns the URLs of checksum files that the index names. If it has neither a checksum
+// nor such a URL, it returns guesses. For a directory it returns none: the publisher cannot know the
+// archive that this program makes of it.
 func (a *artifact) checksumURLs() (all []checksumURL) {
 	if a.tree != "" {
 		return nil
@@ -206,12 +208,11 @@ func (a *artifact) checksumURLs() (all []checksumURL) {
 	return all
 }
 
-// released is the form of goreleaser's archive names: PROJECT_VERSION_rest.
+// released matches goreleaser's archive names: PROJECT_VERSION_REST.
 var released = lazyregexp.New(`^(.+?_v?\d[0-9A-Za-z.+-]*)_`)
 
-// guesses returns where the publishers of Botkube's dependencies put checksums:
-// dl.k8s.io, eget and kubescape at URL.sha256, get.helm.sh at URL.sha256sum,
-// flux and gh at PROJECT_VERSION_checksums.txt.
+// guesses returns the URLs where publishers of Botkube's dependencies put checksum files: URL.sha256
+// (dl.k8s.io, eget, kubescape), URL.sha256sum (get.helm.sh), PROJECT_VERSION_checksums.txt (flux, gh).
 func guesses(artifact string) []checksumURL {
 	u, err := url.Parse(artifact)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "file" {

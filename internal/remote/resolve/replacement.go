@@ -15,7 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// settleReplacements refuses replacements that cannot be meant.
+// settleReplacements checks the replacements, and completes their URLs.
 func (sel *Selection) settleReplacements() error {
 	here, err := indexURL("", ".")
 	if err != nil {
@@ -29,7 +29,7 @@ func (sel *Selection) settleReplacements() error {
 	for _, r := range given {
 		if slices.ContainsFunc(sel.Replacements, r.Overlaps) {
 			return fault.New(fault.Usage, "--dependency %s is given twice", r).
-				WithHint("give one URL with {os} and {arch} for all platforms, or one for each platform: %s:%s@OS/ARCH=URL", r.Plugin, r.Dependency)
+				WithHint("write one URL with {os} and {arch} for all platforms, or one for each platform: --dependency %s:%s@OS/ARCH=URL", r.Plugin, r.Dependency)
 		}
 		r.URL = slashed(r.URL)
 		if err := sel.tryReplacement(r); err != nil {
@@ -40,14 +40,14 @@ func (sel *Selection) settleReplacements() error {
 	return nil
 }
 
-// adoptReplacements adds the replacements of the lock. Those of flags come first, so they count.
+// adoptReplacements adds the replacements of the lock. Those of flags come first, so they win.
 func (sel *Selection) adoptReplacements() {
 	if sel.pinned != nil {
 		sel.Replacements = slices.Concat(sel.Replacements, pinnedReplacements(sel.pinned))
 	}
 }
 
-// slashed puts a slash before a Windows path with a drive, which would look like the scheme of a URL.
+// slashed puts a slash before a Windows path with a drive: the drive would look like a URL's scheme.
 func slashed(raw string) string {
 	if filepath.VolumeName(raw) == "" {
 		return raw
@@ -55,15 +55,15 @@ func slashed(raw string) string {
 	return "/" + strings.TrimPrefix(filepath.ToSlash(raw), "/")
 }
 
-// tryReplacement returns an error if the URL cannot be downloaded, whatever the platform.
+// tryReplacement returns an error if the URL cannot be downloaded for any platform.
 func (sel *Selection) tryReplacement(r index.Replacement) error {
 	if unknown := r.UnknownPlaceholder(); unknown != "" {
-		return fmt.Errorf("%s is no placeholder; use {os} and {arch}", unknown)
+		return fmt.Errorf("%s is not a placeholder: use {os} and {arch}", unknown)
 	}
 	if hasEmptyChecksum(r.URL) {
-		return errors.New("its ?checksum= is empty")
+		return errors.New("?checksum= is empty")
 	}
-	_, err := (&collection{artifacts: map[string]*artifact{}}).add(origin{"it", lock.ByFlag, sel.here}, r.At(agent.Platform{OS: "linux", Arch: "amd64"}), "")
+	_, err := (&collection{artifacts: map[string]*artifact{}}).add(origin{"the URL", lock.ByFlag, sel.here}, r.At(agent.Platform{OS: "linux", Arch: "amd64"}), "")
 	return err
 }
 
@@ -71,11 +71,11 @@ func (sel *Selection) tryReplacement(r index.Replacement) error {
 // variable of a shell leaves it. The agent would ignore it.
 func hasEmptyChecksum(raw string) bool {
 	_, query, _ := strings.Cut(raw, "?")
-	q, _ := url.ParseQuery(query) // what cannot be parsed is no such parameter
+	q, _ := url.ParseQuery(query) // q has the parameters that can be parsed
 	return q.Has("checksum") && q.Get("checksum") == ""
 }
 
-// pinnedReplacements are those that a lock has, each for one platform.
+// pinnedReplacements returns the replacements of a lock, each for one platform.
 func pinnedReplacements(l *lock.Lock) (all []index.Replacement) {
 	for _, d := range lock.ReplacedIn(l.Plugins) {
 		all = append(all, index.Replacement{Plugin: d.Plugin, Dependency: d.Dependency, URL: d.URL, Platform: d.Platform, Pinned: true})
@@ -83,8 +83,8 @@ func pinnedReplacements(l *lock.Lock) (all []index.Replacement) {
 	return all
 }
 
-// checkReplacements refuses those of what no index has. An index that is not read, for lack of
-// selected plugins, has nothing to be replaced.
+// checkReplacements returns an error for a replacement of a plugin or dependency that no index has. It
+// ignores replacements for an index that is not read because no plugin of it is selected.
 func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
 	unread := map[string]bool{}
 	if sel.locked != nil {
@@ -99,17 +99,18 @@ func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
 	}
 	for _, r := range sel.Replacements {
 		if r.Pinned || unread[r.Plugin.Repository] {
-			continue // what a lock has is compared with what comes of it
+			continue // replacements of a lock are compared later
 		}
 		if err := index.CheckReplacement(indexes, r); err != nil {
 			return fault.New(fault.Usage, "--dependency %s: %w", r, err).
-				WithHint("write REPOSITORY/PLUGIN:NAME=URL; the command list shows what each plugin needs")
+				WithHint("write --dependency REPOSITORY/PLUGIN:NAME=URL; to see the dependencies of each plugin, run botkube-mirror list")
 		}
 	}
 	return nil
 }
 
-// judgeReplacements tells of those that replace nothing, and refuses one checksum for several files.
+// judgeReplacements notes replacements that replace nothing. It refuses one checksum for several
+// files.
 func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected []index.Selected, platforms []agent.Platform) error {
 	for _, given := range replacements {
 		taken := slices.ContainsFunc(selected, func(e index.Selected) bool { return e.Takes(given) })
@@ -117,26 +118,26 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 		switch {
 		case given.Pinned:
 		case !taken:
-			why := "the plugin is not mirrored, or not for that platform"
+			why := "the plugin is not selected, or not for that platform"
 			if slices.ContainsFunc(selected, func(e index.Selected) bool {
 				return given.Plugin.Covers(e.Key()) && (given.Platform == agent.Platform{} || slices.Contains(e.MirroredFor, given.Platform))
 			}) {
-				why = "no mirrored version of the plugin has that dependency"
+				why = "no selected version of the plugin has that dependency"
 			}
 			r.Note(fmt.Sprintf("--dependency %s replaces nothing: %s", given, why))
 		case err == nil && location.Checksum != nil && given.Platform == agent.Platform{} && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
 			return fault.New(fault.Usage, "--dependency %s: one checksum cannot match the different files for %s", given, agent.JoinPlatforms(platforms)).
-				WithHint("give one URL for each platform: --dependency %s@OS/ARCH=URL", given)
+				WithHint("write one URL for each platform: --dependency %s@OS/ARCH=URL", given)
 		}
 	}
 	return nil
 }
 
-// noteRemaining tells of files that were replaced for one plugin, but that another one needs: who
-// replaces a program wants to be rid of it.
+// noteRemaining notes files that were replaced for one plugin but that another plugin still needs: the
+// user may want to replace them everywhere.
 func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 	file := func(raw string) string {
-		location, _ := agent.ParseLocation(raw) // one that cannot be read is the file of no other plugin
+		location, _ := agent.ParseLocation(raw) // empty for a URL that is not valid
 		return location.URL
 	}
 	replaced, told := map[string]bool{}, map[string]bool{}
@@ -165,8 +166,8 @@ func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 	}
 }
 
-// replaced returns what an index that lies at base has for a dependency, as [lock.Dependency]
-// records it. It may be nothing that could be mirrored: that may be why it is replaced.
+// replaced returns the URL that an index at base has for a dependency, for [lock.Dependency]. The URL
+// need not be valid: that may be why it is replaced.
 func replaced(base *url.URL, raw string) string {
 	if raw == "" {
 		return lock.ReplacesNothing

@@ -31,13 +31,13 @@ func TestSettleReplacements(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{
-		"https://u:s3cret@e.com/{OS}":        "{OS} is no placeholder",
+		"https://u:s3cret@e.com/{OS}":        "{OS} is not a placeholder",
 		"hg::https://u:s3cret@e.com/x":       "not supported",
-		"https://u:s3cret@e.com/x/":          "names a directory",
+		"https://u:s3cret@e.com/x/":          "is a directory",
 		"https://u:s3cret@e.com:port/x":      "cannot be read",
 		"https://u:s3cret@e.com/x//../y":     "is outside the archive",
 		"https://u:s3cret@e.com/?checksum=x": "is not hexadecimal",
-		"git::file:///x":                     "of this machine",
+		"git::file:///x":                     "on this machine",
 	} {
 		sel := Selection{Selection: index.Selection{Replacements: []index.Replacement{replacement("r/p", "d", raw)}}}
 		err := sel.settleReplacements()

@@ -1,4 +1,5 @@
-// Package resolve makes a plan: what is mirrored, which files that takes, and who vouches for them.
+// Package resolve makes a plan: which plugins, images and charts are mirrored, which files that needs,
+// and where their checksums come from. It reads indexes, values and locks.
 package resolve
 
 import (
@@ -23,37 +24,38 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// Plan is what a mirror takes.
+// Plan says what to mirror and what to download for it.
 type Plan struct {
-	// Lock lacks sizes and digests of artifacts that nobody gave: see [Plan.Complete].
+	// Lock is the lock to write. It lacks sizes and digests of artifacts until [Plan.Complete].
 	Lock *lock.Lock
-	// Downloads has one request for each of Lock.Artifacts, in their order.
+	// Downloads has one request for each of Lock.Artifacts, in the same order.
 	Downloads []fetch.Request
-	// Enforced says that an earlier lock vouches for what nobody else does.
+	// Enforced says that an existing lock gave the sizes and digests.
 	Enforced bool
-	// ImageSources have the blobs of the images of Lock.
+	// ImageSources has the repositories to read the images' blobs from.
 	ImageSources map[lock.ImageRole]*registry.Repository
-	// NotSelected are platforms that the selected plugins also offer.
+	// NotSelected has platforms that the selected plugins also have.
 	NotSelected []agent.Platform
-	// LocalTemplates are not mirrored.
+	// LocalTemplates has the sources of templates that are not mirrored.
 	LocalTemplates []LocalTemplates
-	// Troubles has, by the URL of an artifact, what is wrong with its checksum files.
+	// Troubles says, by the URL of an artifact, what is wrong with its checksum files.
 	Troubles map[string][]string
-	// Unasked has the URLs of artifacts of which nobody knows whether there is a checksum file.
+	// Unasked has the URLs of artifacts for which no server could say whether there is a checksum
+	// file.
 	Unasked map[string]bool
 }
 
-// Complete records what artifact i turned out to be.
+// Complete records the size and the digest of artifact i.
 func (p *Plan) Complete(i int, r fetch.Result) {
 	p.Lock.Artifacts[i].Blob = lock.Blob{Size: r.Size, SHA256: r.SHA256}
 }
 
-// CompleteTemplates records what the templates of artifact i turned out to be.
-// From then on, nothing else will do.
+// CompleteTemplates records the size, the digest and the files of artifact i, a directory of templates.
+// A later download must match.
 func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
 	p.Complete(i, r)
 	d := &p.Downloads[i]
-	d.Checksums, d.Size, d.Source = r.Digests, r.Size, "what was downloaded before"
+	d.Checksums, d.Size, d.Source = r.Digests, r.Size, "the first download"
 	for _, plugin := range p.Lock.Plugins {
 		for j, t := range plugin.Templates {
 			if t.URL == p.Lock.Artifacts[i].URL {
@@ -63,7 +65,7 @@ func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
 	}
 }
 
-// OpenTemplates returns the indexes of templates whose files are not known yet.
+// OpenTemplates returns the indexes of artifacts that are templates without a known list of files.
 func (p *Plan) OpenTemplates() (indexes []int) {
 	open := map[string]bool{}
 	for _, plugin := range p.Lock.Plugins {
@@ -79,29 +81,29 @@ func (p *Plan) OpenTemplates() (indexes []int) {
 	return indexes
 }
 
-// Resolver makes a [Plan] of a [Selection]. All fields but Registry must be set.
+// Resolver makes a [Plan] from a [Selection]. All fields but Registry must be set.
 type Resolver struct {
 	Fetch *fetch.Client
-	// Registry is asked for images. It may be nil if none is wanted.
+	// Registry reads images. It may be nil if no image is selected.
 	Registry *registry.Client
-	// Store receives the indexes and schemas as upstream served them.
+	// Store gets the indexes and schemas, unchanged.
 	Store *store.Store
 	// Lookups is how many small documents are requested at a time.
 	Lookups int
-	// Note is told what a person may want to know, Warn what may be wrong.
+	// Note gets remarks for the user, Warn warnings. Both are one sentence.
 	Note, Warn func(string)
-	// Collected is called with the wanted files before their checksums are asked for. With a lock,
-	// it is called before indexes are compared.
+	// Collected gets the requests for all files before their checksums are looked up. With a lock, it
+	// is called before indexes are compared.
 	Collected func([]fetch.Request)
 }
 
-// Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifact.
-// Problems are reported together where they do not hide each other.
+// Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifacts. Its error
+// has several problems if they are independent.
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	members := &membersAhead{Resolver: r, sel: sel}
 	defer members.stop()
 	if sel.pinned != nil {
-		if sel.pinned == sel.locked { // the indexes say which files a part has
+		if sel.pinned == sel.locked { // for a part, the files are known after the indexes are read
 			r.Collected(pinnedRequests(sel.pinned))
 		}
 		members.start(ctx, sel.pinned.Platforms)
@@ -149,8 +151,8 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	return plan, err
 }
 
-// selectEntries selects entries of the indexes, and tells for which platforms. If it is a part of a
-// lock that is selected, that gets what only the indexes tell.
+// selectEntries selects entries of the indexes, and the platforms. If a part of a lock is selected,
+// it narrows the part with the help of the indexes.
 func (r *Resolver) selectEntries(sel *Selection, repositories []*repository) ([]index.Selected, []agent.Platform, error) {
 	indexes := map[string]*index.Index{}
 	for _, repo := range repositories {
@@ -169,16 +171,16 @@ func (r *Resolver) selectEntries(sel *Selection, repositories []*repository) ([]
 	selected, platforms, err := index.Select(indexes, sel.Selection)
 	switch {
 	case err != nil && sel.pinned != nil:
-		return nil, nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
-			WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		return nil, nil, fault.New(fault.Integrity, "selecting the lock's plugins in the index: %w", err).
+			WithHint("the lock and the index do not belong together: write a new lock with botkube-mirror lock")
 	case err != nil:
 		return nil, nil, fault.New(fault.Usage, "selecting plugins: %w", err)
 	}
 	return selected, platforms, nil
 }
 
-// collectFiles collects the files of entries, templates included, and has the lock pin no other
-// templates.
+// collectFiles collects the files of entries, with their templates. It removes other templates from
+// the pinned part.
 func (r *Resolver) collectFiles(sel *Selection, repositories []*repository, selected []index.Selected, platforms []agent.Platform) (*collection, error) {
 	collected, err := collect(repositories, selected, sel.here)
 	if err != nil {
@@ -198,7 +200,7 @@ func (r *Resolver) collectFiles(sel *Selection, repositories []*repository, sele
 	return collected, nil
 }
 
-// notSelected returns the platforms that the selected entries also offer, in the lock if there is one.
+// notSelected returns the other platforms of the selected entries; with a lock, those in the lock.
 func (sel *Selection) notSelected(selected []index.Selected, platforms []agent.Platform) (others []agent.Platform) {
 	for _, p := range index.OfferedPlatforms(selected) {
 		if !slices.Contains(platforms, p) && (sel.locked == nil || slices.Contains(sel.locked.Platforms, p)) {
@@ -213,10 +215,10 @@ type repository struct {
 	agent.Repository
 	url   *url.URL
 	index *index.Index
-	// schemas are the URLs of those that lock has.
+	// schemas has the URLs of lock.Schemas, with their secrets.
 	schemas []string
 	lock    lock.Repository
-	// pinned is what a lock that is enforced has of it, or nil.
+	// pinned is the repository in the enforced lock, or nil.
 	pinned *lock.Repository
 }
 
@@ -254,7 +256,7 @@ func newRepositories(sel Selection) ([]*repository, error) {
 	return repositories, nil
 }
 
-// indexes reads the indexes of repositories. Each has an error, or nil.
+// indexes reads the indexes of repositories. It returns an error, or nil, for each.
 func (r *Resolver) indexes(ctx context.Context, repositories []*repository) []error {
 	problems := make([]error, len(repositories))
 	var group errgroup.Group
@@ -265,7 +267,7 @@ func (r *Resolver) indexes(ctx context.Context, repositories []*repository) []er
 			return nil
 		})
 	}
-	_ = group.Wait() // the problems are kept
+	_ = group.Wait() // the errors are in problems
 	return problems
 }
 
@@ -281,21 +283,21 @@ func (r *Resolver) index(ctx context.Context, repo *repository) error {
 	}
 	repo.index, err = index.Parse(data)
 	if err == nil && len(repo.index.Entries) == 0 {
-		// To the agent it is an index without plugins; a mirror would lack them all.
+		// The agent would accept it, but the mirror would have no plugins.
 		err = errNoEntries
 	}
 	if err != nil {
 		return unusableIndex(repo, err)
 	}
 	if repo.lock.Index, err = r.put(data); err == nil {
-		// Without it, shells complete fewer values.
+		// This is for completion in shells only, so errors do not matter.
 		_ = r.Store.NoteIndex(store.Index{Repository: repo.Name, URL: repo.lock.URL, SHA256: repo.lock.Index.SHA256, Seen: time.Now()})
 	}
 	return err
 }
 
-// document returns a small file. What a lock pins is taken from the store if it is there
-// undamaged, so that a locked pull needs no upstream for it.
+// document returns a small file. If a lock pins it, document takes it from the store if possible, so
+// that a pull with a lock does not need upstream for it.
 func (r *Resolver) document(ctx context.Context, from agent.Repository, most int64, what string, pinned *lock.SHA256) ([]byte, error) {
 	if pinned != nil {
 		if data, err := r.Store.ReadAll(*pinned, most); err == nil {
@@ -309,7 +311,7 @@ func (r *Resolver) document(ctx context.Context, from agent.Repository, most int
 	data, err := r.Fetch.Document(ctx, from.URL, most, header)
 	if err == nil && pinned != nil && lock.Sum(data) != *pinned {
 		err = fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(from.URL), lock.Sum(data), *pinned).
-			WithHint("upstream changed the %s since the lock was written: write a new one with the command lock, and look at what differs", what)
+			WithHint("the %s has changed upstream: write a new lock with botkube-mirror lock, and compare the two with botkube-mirror diff", what)
 	}
 	return data, err
 }
@@ -319,11 +321,11 @@ func (r *Resolver) put(data []byte) (lock.Blob, error) {
 	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
 }
 
-var errNoEntries = errors.New("it has no entries")
+var errNoEntries = errors.New("the index has no entries")
 
-const lookElsewhere = "open the URL elsewhere to see whether it is so there; then tell its publisher"
+const lookElsewhere = "open the URL on another machine: if it is the same there, report it to its publisher"
 
-// unusableIndex says why nothing can be made of an index.
+// unusableIndex returns the error for an index that cannot be used.
 func unusableIndex(repo *repository, err error) error {
 	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
 	none, isNone := errors.AsType[*index.NotIndexError](err)
@@ -331,17 +333,17 @@ func unusableIndex(repo *repository, err error) error {
 	case isNone && none.What == textfile.Empty:
 		return fault.New(fault.Upstream, "%s is empty", what).WithHint(lookElsewhere)
 	case isNone && none.What == textfile.LFSPointer:
-		return fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What).WithHint("%s", fetch.HintLFS)
+		return fault.New(fault.Integrity, "%s is %s, not a plugin index", what, none.What).WithHint("%s", fetch.HintLFS)
 	case isNone:
-		return fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What).WithHint(lookElsewhere)
+		return fault.New(fault.Integrity, "%s is %s, not a plugin index", what, none.What).WithHint(lookElsewhere)
 	case errors.Is(err, errNoEntries):
 		return fault.New(fault.Upstream, "%s has no entries", what).WithHint(lookElsewhere)
 	}
-	return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
-		WithHint("tell its publisher; until then, name the other repositories with --repository")
+	return fault.New(fault.Integrity, "%s has errors for which the agent would refuse all of it, or which cannot be mirrored:\n%w", what, err).
+		WithHint("report them to its publisher; until then, name only the other repositories with --repository")
 }
 
-// schemas fetches the JSON schemas that selected entries give by reference.
+// schemas reads the JSON schemas that selected entries name by URL.
 func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected) error {
 	for _, repo := range repositories {
 		if err := repo.listSchemas(selected); err != nil {
@@ -393,13 +395,13 @@ func (r *Resolver) schema(ctx context.Context, url string, s *lock.Schema, pinne
 		return fmt.Errorf("reading a JSON schema: %w", err)
 	}
 	if text, err := textfile.Decode(data); err != nil || !json.Valid(text) {
-		return fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), textfile.Kind(data))
+		return fault.New(fault.Integrity, "the JSON schema at %s is %s, not JSON", agent.Redact(url), textfile.Kind(data))
 	}
 	s.Blob, err = r.put(data)
 	return err
 }
 
-// requireChecksums reports what neither upstream nor a lock vouches for.
+// requireChecksums returns an error that lists all files without a checksum from upstream or a lock.
 func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	l := plan.Lock
 	var urls []string
@@ -429,10 +431,10 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	}
 	for _, d := range lock.ReplacedIn(l.Plugins) {
 		if location, _ := agent.ParseLocation(d.URL); slices.Contains(urls, "  "+location.URL) && !location.IsGit {
-			instead += "\nor give the checksum in --dependency: add ?checksum=sha256:HEX to its URL"
+			instead += "\nor add the checksum to the URL of --dependency: ?checksum=sha256:HEX"
 			break
 		}
 	}
-	return fault.New(fault.Integrity, "checksums are required, but nobody vouches for:\n%s", strings.Join(urls, "\n")).
-		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude%s", instead)
+	return fault.New(fault.Integrity, "checksums are required, but these files have none:\n%s", strings.Join(urls, "\n")).
+		WithHint("check these files yourself, write a lock with botkube-mirror lock, and use it: botkube-mirror pull --lock FILE\nor leave their plugins out with --exclude%s", instead)
 }

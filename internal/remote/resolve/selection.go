@@ -21,59 +21,61 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// Selection says what is mirrored, as the flags of that meaning do.
+// Selection says what to mirror. Its fields have the meaning of the flags with the same names.
 type Selection struct {
-	// Version is a Botkube version, "latest", or empty if Repositories or Lock says enough.
+	// Version is a Botkube version or "latest". It may be empty if Repositories or Lock is set.
 	Version string
-	// Repositories replace the defaults of the version. Their URLs may be paths.
+	// Repositories replace the version's default repositories. Their URLs may be paths.
 	Repositories []agent.Repository
-	// Values are files of values, or of what the chart rendered: what an agent starts, and from where.
+	// Values has the paths of Helm values, or of manifests that the chart rendered. They select the
+	// plugins that an agent starts, and their repositories.
 	Values []string
-	// AllEnabled counts every plugin that Values enable, whether something binds it or not.
+	// AllEnabled selects all plugins that Values enable, also if no channel is bound to them.
 	AllEnabled bool
-	// Headers are for the requests of the repositories' indexes.
+	// Headers are for requests of the repositories' indexes.
 	Headers []Header
-	// Its Plugins are mirrored beside those of Values, and its Platforms default to those
-	// of the lock, or linux/amd64.
+	// Selection has the plugins to mirror in addition to those of Values. Its Platforms default to
+	// those of the lock, or to linux/amd64.
 	index.Selection
-	// Lock is the path of a lock to enforce, or empty. The selected part of it is taken. If the lock
-	// lacks something, or something differs from it, that is an error.
+	// Lock is the path of a lock to enforce, or empty. If the lock lacks something that is selected,
+	// or if upstream differs from the lock, that is an error.
 	Lock string
-	// RequireChecksums refuses artifacts that nobody vouches for.
+	// RequireChecksums refuses artifacts without a checksum.
 	RequireChecksums bool
-	// Members are what a bundle holds beside plugins.
+	// Members selects images and the chart.
 	Members Members
-	// Templates are those of the executor exec.
+	// Templates selects templates of the executor exec.
 	Templates Templates
-	// Pin makes a checksum file that is missing or cannot be asked for a warning: a person will look.
+	// Pin makes a checksum file that is missing or cannot be requested a warning instead of an error.
 	Pin bool
-	// PluginsOnly leaves out the other members that a lock has.
+	// PluginsOnly leaves out the lock's images and chart.
 	PluginsOnly bool
-	// locked is what Lock holds, and pinned the part of it that is selected. Both may be nil.
+	// locked is the content of Lock, and pinned the selected part. Both may be nil.
 	locked, pinned *lock.Lock
-	// here is the directory that paths of Replacements are relative to.
+	// here is the working directory, for relative paths of Replacements.
 	here *url.URL
 }
 
-// Members are what a bundle may hold beside plugins, each unless empty.
+// Members selects images and the chart. A field that is empty selects none.
 type Members struct {
-	// AgentImage is a reference, or [Default].
+	// AgentImage is a reference or [Default].
 	AgentImage string
-	// AgentTag is the tag of the default image, where it is another than the version's.
+	// AgentTag is the tag of the default image if it differs from the version.
 	AgentTag string
-	// WatcherImage goes with AgentImage, for charts that have a second container.
+	// WatcherImage is the reference of the second container's image, for charts that have one, or
+	// "none". It needs AgentImage.
 	WatcherImage string
-	// WholeImage takes all that the indexes of the images name, so that they keep their digests, or
-	// fails.
+	// WholeImage takes all manifests of each image index, so that its digest stays the same. If that
+	// is not possible, it is an error.
 	WholeImage bool
-	// Chart is the URL of a chart repository, or [Default].
+	// Chart is the URL of a chart repository or [Default].
 	Chart string
 }
 
-// Default stands for where Botkube publishes.
+// Default stands for the place where Botkube publishes an image or a chart.
 const Default = "default"
 
-// Select makes a plan. The agent is what the values configure, or nil without values.
+// Select makes a plan. It also returns the agent that the values configure, or nil without values.
 func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configured.Agent, error) {
 	sel.Repositories = slices.Clone(sel.Repositories)
 	values, err := r.settle(ctx, &sel)
@@ -84,7 +86,7 @@ func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configure
 	return plan, values, err
 }
 
-// settle has the lock, the values and defaults say what a selection leaves open.
+// settle fills in what a selection leaves open: from the lock, the values and the defaults.
 func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agent, error) {
 	if err := sel.readLock(); err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 			return nil, err
 		}
 		if len(sel.pinned.Plugins) < len(sel.locked.Plugins) || len(sel.pinned.Platforms) < len(sel.locked.Platforms) {
-			r.Note(fmt.Sprintf("using a part of the lock %s: %d of %d plugins, for %s", sel.Lock, len(sel.pinned.Plugins), len(sel.locked.Plugins), agent.JoinPlatforms(sel.pinned.Platforms)))
+			r.Note(fmt.Sprintf("using part of the lock %s: %d of %d plugins, for %s", sel.Lock, len(sel.pinned.Plugins), len(sel.locked.Plugins), agent.JoinPlatforms(sel.pinned.Platforms)))
 		}
 	}
 	if len(sel.Platforms) == 0 {
@@ -119,12 +121,12 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 	return values, sel.settleWatcher(values)
 }
 
-// settleRepositories settles where each index is, and what its request has in its header.
+// settleRepositories fills in the URL and the header fields of each repository.
 func (sel *Selection) settleRepositories() error {
 	if len(sel.Repositories) == 0 {
 		if sel.Version == "" {
-			return fault.New(fault.Usage, "neither a Botkube version nor a repository is given").
-				WithHint("give --version v1.14.0, --version latest, or --repository NAME=URL")
+			return fault.New(fault.Usage, "neither --version nor --repository is given").
+				WithHint("add --version v1.14.0, --version latest, or --repository NAME=URL")
 		}
 		sel.Repositories = agent.DefaultRepositories(sel.Version)
 	}
@@ -140,8 +142,8 @@ func (sel *Selection) settleRepositories() error {
 	return nil
 }
 
-// checkPlugins refuses an official plugin's name without its repository. That takes no request. For
-// other plugins, the indexes are needed.
+// checkPlugins returns an error for an official plugin's name without its repository. It needs no
+// request. Other names are checked when the indexes are read.
 func (sel *Selection) checkPlugins() error {
 	for _, key := range slices.Concat(sel.Plugins, sel.Exclude) {
 		if meant, ok := agent.OfficialPlugin(sel.Version, key.Name); ok && key.Repository == "" && names(sel.Repositories, meant.Repository) {
@@ -155,14 +157,14 @@ func (sel *Selection) checkPlugins() error {
 // latestRelease redirects to the newest release of Botkube.
 const latestRelease = "https://github.com/kubeshop/botkube/releases/latest"
 
-// settleVersion makes a release tag of the version.
+// settleVersion turns the version into a release tag.
 func (r *Resolver) settleVersion(ctx context.Context, sel *Selection) error {
 	if sel.Version == "" {
 		return nil
 	}
 	var err error
 	if sel.Version, err = r.Release(ctx, sel.Version); fault.KindOf(err) == fault.Upstream && fault.HintOf(err) == "" {
-		return fault.New(fault.Upstream, "%w", err).WithHint("give the version: --version v1.14.0")
+		return fault.New(fault.Upstream, "%w", err).WithHint("name the version: --version v1.14.0")
 	}
 	return err
 }
@@ -176,9 +178,9 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
-			err := fault.New(fault.Upstream, "%s leads to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
+			err := fault.New(fault.Upstream, "%s redirects to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
 			if instead := r.Fetch.Instead(latestRelease); instead == release {
-				return "", err.WithHint("the repository manager follows redirects itself, so the newest release is not known; give the version: --version v1.14.0")
+				return "", err.WithHint("name the version, because the repository manager follows redirects itself: --version v1.14.0")
 			}
 			return "", err
 		}
@@ -187,7 +189,8 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 	return ReleaseTag(version)
 }
 
-// ReleaseTag puts a version into the form of the release tags.
+// ReleaseTag returns the release tag of a version: v1.14.0 for 1.14.0. An error is of kind
+// [fault.Usage].
 func ReleaseTag(given string) (string, error) {
 	tag := "v" + strings.TrimPrefix(given, "v")
 	if _, err := version.NewSemver(tag); err == nil && releaseForm.MatchString(tag) {
@@ -199,34 +202,34 @@ func ReleaseTag(given string) (string, error) {
 	}
 	switch {
 	case shortVersion.MatchString(given):
-		return "", e.WithHint("a version has three numbers: give one of the form v1.14.0")
+		return "", e.WithHint("write three numbers, for example v1.14.0")
 	case spelling.Nearest(strings.TrimSpace(given), []string{"latest"}) != "":
-		return "", e.WithHint("write latest, or a version of the form v1.14.0")
+		return "", e.WithHint("write latest, or a version like v1.14.0")
 	}
-	return "", e.WithHint("give one of the form v1.14.0, or latest where it can be asked for")
+	return "", e.WithHint("write a version like v1.14.0, or latest")
 }
 
 var (
-	// releaseForm is that of the tags of releases: three numbers, and what marks a pre-release.
+	// releaseForm matches release tags: three numbers, and maybe a pre-release.
 	releaseForm = lazyregexp.New(`^v\d+\.\d+\.\d+([-+].*)?$`)
-	// numbers finds a version that is written in another form.
+	// numbers matches versions in another form.
 	numbers      = lazyregexp.New(`^\D*(\d+)[._-](\d+)[._-](\d+)\D*$`)
 	shortVersion = lazyregexp.New(`^\s*[vV]?\.?\d+([._-]\d+)?\s*$`)
 )
 
-// looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
+// looksLikeURL matches what begins with a scheme. A single letter is a drive of Windows.
 var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// indexURL returns a URL as it is, and a path as a URL. Its errors do not show a malformed URL, which
-// may hold a password.
+// indexURL returns a URL as it is, and a path as a file URL. Its errors do not show a malformed URL,
+// which may have a password.
 func indexURL(name, raw string) (string, error) {
 	if looksLikeURL.MatchString(raw) {
 		u, err := url.Parse(raw)
 		if err == nil && (u.Scheme == "file" && u.Path != "" || (u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
 			return raw, nil
 		}
-		return "", fault.New(fault.Usage, "the index of repository %q is not a URL of the form http://, https:// or file:///", name).
-			WithHint("a path with a colon begins with ./; an IPv6 address is written in brackets, as in http://[::1]:8080/; characters of a password that mean something in a URL are escaped, as %%40 for @")
+		return "", fault.New(fault.Usage, "the URL of repository %q is not valid: it must begin with http://, https:// or file:///", name).
+			WithHint("write ./ before a path with a colon, brackets around an IPv6 address (http://[::1]:8080/), and escapes for special characters of a password (%%40 for @)")
 	}
 	abs, err := filepath.Abs(raw)
 	if err != nil {

@@ -11,15 +11,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// Templates are what the executor exec downloads at its first command.
+// Templates selects the sources of templates, which the executor exec downloads at its first command.
 type Templates struct {
-	// None leaves them all out.
+	// None leaves all of them out.
 	None bool
-	// Configured are those that the agent's configuration gives, by plugin: they
-	// take the place of the default, for which an empty one stands. A plugin that
-	// is not among the keys has the default.
+	// Configured has the sources in the agent's configuration, by plugin. They replace the default
+	// source; an empty string stands for the default. A plugin without a key has the default.
 	Configured map[agent.PluginKey][]string
-	// Add are more of them.
+	// Add has additional sources.
 	Add []string
 }
 
@@ -50,7 +49,7 @@ func defaultTemplates(e index.Selected) []string {
 	return nil
 }
 
-// LocalTemplates is a source that is not mirrored: a path in the agent's container.
+// LocalTemplates is a source that is not mirrored, because it is a path in the agent's container.
 type LocalTemplates struct {
 	Plugin agent.PluginKey `json:"plugin"`
 	Ref    string          `json:"ref"`
@@ -79,8 +78,8 @@ func (c *collection) templates(selected []index.Selected, t Templates, pinned *l
 		}
 	}
 	if !used && len(t.Add) > 0 {
-		return fault.New(fault.Usage, "templates are given, but the executor exec is not among the plugins").
-			WithHint("add it with --plugin, or leave out --exec-template")
+		return fault.New(fault.Usage, "--exec-template is given, but the executor exec is not selected").
+			WithHint("add the executor with --plugin, or leave out --exec-template")
 	}
 	return nil
 }
@@ -108,7 +107,7 @@ func (c *collection) template(plugin int, ref string) error {
 	return err
 }
 
-// artifact returns the artifact that a URL is for, which cannot be wanted in two forms.
+// artifact returns the artifact of a URL. One URL cannot be both a file and a directory.
 func (c *collection) artifact(url string, kind lock.DirArchive) (*artifact, error) {
 	a := c.artifacts[url]
 	if a == nil {
@@ -116,7 +115,7 @@ func (c *collection) artifact(url string, kind lock.DirArchive) (*artifact, erro
 		c.artifacts[url] = a
 	}
 	if a.tree != kind {
-		return nil, fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(url)).
+		return nil, fault.New(fault.Integrity, "%s is used both as a file and as a directory, or as a directory for different files", agent.Redact(url)).
 			WithHint("leave one of the plugins out with --exclude, or the templates with --no-exec-templates")
 	}
 	return a, nil
@@ -136,7 +135,7 @@ func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.
 	}
 }
 
-// pinnedURL returns the URL of a lock's templates, with the user's name that the lock lacks.
+// pinnedURL returns the URL of a lock's templates, with the user name that the lock's URL lacks.
 func pinnedURL(t lock.Template) string {
 	located, _, err := fetch.Locate(t.Ref)
 	if err != nil || agent.TemplateDirectory(t.Ref) != t.Directory {
@@ -149,7 +148,7 @@ func pinnedURL(t lock.Template) string {
 	return location.Normalized
 }
 
-// adoptTemplates gives sources of templates the files that a lock pins.
+// adoptTemplates copies the lists of template files from a lock.
 func adoptTemplates(got, pinned *lock.Lock) {
 	files := map[string][]lock.TemplateFile{}
 	for _, p := range pinned.Plugins {

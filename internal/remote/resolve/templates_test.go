@@ -76,7 +76,7 @@ func TestPinnedURL(t *testing.T) {
 // TestOneURLTwoForms: a directory and a file of one URL are no one artifact.
 func TestOneURLTwoForms(t *testing.T) {
 	c := &collection{plugins: []lock.Plugin{{}}, artifacts: map[string]*artifact{"https://e.com/x.tar.gz": {url: "https://e.com/x.tar.gz"}}}
-	if err := c.template(0, "https://e.com/x.tar.gz"); err == nil || !strings.Contains(err.Error(), "both a file and a directory") {
+	if err := c.template(0, "https://e.com/x.tar.gz"); err == nil || !strings.Contains(err.Error(), "both as a file and as a directory") {
 		t.Error(err)
 	}
 }

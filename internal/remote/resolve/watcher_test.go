@@ -30,8 +30,8 @@ func TestSettleWatcher(t *testing.T) {
 		"a flag":                 {version: "v1.4.1", agent: Default, given: "r.example/w:1", want: "r.example/w:1"},
 		"a flag says none":       {version: "v1.4.1", agent: Default, given: "none"},
 		"none of none":           {version: "v1.14.0", given: "none"},
-		"a flag alone":           {version: "v1.4.1", given: "r.example/w:1", refused: "goes with the agent's image"},
-		"a flag, a later chart":  {version: "v1.14.0", agent: Default, given: "r.example/w:1", refused: "this is for v1.14.0"},
+		"a flag alone":           {version: "v1.4.1", given: "r.example/w:1", refused: "without --with-agent-image"},
+		"a flag, a later chart":  {version: "v1.14.0", agent: Default, given: "r.example/w:1", refused: "the version is v1.14.0"},
 		"an older Botkube":       {version: "v0.18.0", agent: Default, refused: "v0.18.0 is too old"},
 		"values say nothing":     {version: "v1.4.1", agent: Default, values: "{}", want: official + "in-cluster-config"},
 		"values switch it off":   {version: "v1.4.1", agent: Default, values: "configWatcher: {enabled: false}"},
@@ -42,7 +42,7 @@ func TestSettleWatcher(t *testing.T) {
 		"a lock without":         {version: "v1.4.1", agent: "e.com/b:1", lock: &lock.Lock{AgentImage: &lock.Image{}}},
 		"a lock without images":  {version: "v1.4.1", agent: "e.com/b:1", lock: &lock.Lock{}, want: "e.com/k8s-sidecar:in-cluster-config"},
 		"a lock, and none":       {version: "v1.4.1", agent: "e.com/b:1", given: "none", lock: locked, refused: "the lock pins e.com/w:1"},
-		"a lock without, a flag": {version: "v1.4.1", agent: "e.com/b:1", given: "e.com/w:1", lock: &lock.Lock{AgentImage: &lock.Image{}}, refused: "the lock pins none"},
+		"a lock without, a flag": {version: "v1.4.1", agent: "e.com/b:1", given: "e.com/w:1", lock: &lock.Lock{AgentImage: &lock.Image{}}, refused: "the lock pins no watcher image"},
 	} {
 		req := Selection{Version: test.version, pinned: test.lock, Members: Members{AgentImage: test.agent, WatcherImage: test.given}}
 		var c *configured.Agent

@@ -61,7 +61,7 @@ func pinned(a again) map[string]want {
 }
 
 // wrongChart is how it ends if a chart is not what its repository says.
-func wrongChart(a again) want { return fails(4, "but the chart repository says", a) }
+func wrongChart(a again) want { return fails(4, "but the index of the chart repository has", a) }
 
 // unsized are outcomes for list, which can do without a size.
 var unsized = map[string]want{"archive/list": unknownSize, "dependency/list": unknownSize}
