@@ -13,28 +13,27 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// Certificate is a server's certificate with its key. It reads the files again when
-// they change, so that a renewal needs no restart.
+// Certificate is a server's certificate with its key. It reads the files again when they change, so
+// that a renewed certificate needs no restart.
 type Certificate struct {
 	certFile, keyFile string
 	reread
 	current *tls.Certificate
-	// cert and key are the files as they were read.
+	// cert and key are the contents of the files.
 	cert, key []byte
 }
 
-// reread has files read again that may have changed.
+// reread reads files again when they may have changed.
 type reread struct {
 	problem func(error)
 
 	mu      sync.Mutex
 	checked time.Time
-	// reported is the last problem, which is reported once.
+	// reported is the last problem. Each problem is reported once.
 	reported string
 }
 
-// refresh calls load if that was not called lately. If it fails, it reports what that means, and
-// why.
+// refresh calls load, at most once in checkInterval. If load fails, it reports "FAILURE: ERR".
 func (r *reread) refresh(failure string, load func() error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,14 +53,14 @@ func (r *reread) refresh(failure string, load func() error) {
 	}
 }
 
-// checkInterval is how long the files are not checked for changes.
+// checkInterval is how often the files are checked for changes.
 const checkInterval = time.Second
 
-// maxSecret bounds, in bytes, a file of a certificate, a key or passwords.
+// maxSecret is the largest size of a file with a certificate, a key or passwords, in bytes.
 const maxSecret = 1 << 20
 
-// LoadCertificate reads a certificate and its key in PEM. If later ones cannot be used,
-// it calls problem and goes on with the last good one.
+// LoadCertificate reads a certificate and its key in PEM. Errors are of kind [fault.Usage]. If files
+// cannot be used later, it calls problem and keeps the last good certificate.
 func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, reread: reread{problem: problem}}
 	if err := c.load(); err != nil {
@@ -70,8 +69,8 @@ func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificat
 	return c, nil
 }
 
-// pemFiles is the hint of files that cannot be used.
-const pemFiles = "name PEM files: the server's certificate, followed by those between it and its authority, and the private key of the first"
+// pemFiles is the hint for files that cannot be used.
+const pemFiles = "name two PEM files: the server's certificate, followed by the intermediate certificates, and its private key"
 
 // load reads the files, and uses them if they changed.
 func (c *Certificate) load() error {
@@ -99,11 +98,11 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-// readSecret reads a small file that is what it says. The hint is of its errors.
+// readSecret reads a small file. What is the file's description in errors, hint their hint.
 func readSecret(what, name, hint string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecret) {
-		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxSecret).WithHint("%s", hint)
+		return nil, fault.New(fault.Usage, "%s is not a regular file of at most %d bytes", name, maxSecret).WithHint("%s", hint)
 	}
 	var data []byte
 	if err == nil {
@@ -117,7 +116,7 @@ func readSecret(what, name, hint string) ([]byte, error) {
 
 // get is for [tls.Config.GetCertificate].
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.refresh("the certificate is not renewed", c.load)
+	c.refresh("still using the previous certificate", c.load)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current, nil

@@ -15,41 +15,43 @@ import (
 )
 
 const (
-	// maxConnections bounds the open connections, and so the memory. maxIdle bounds
-	// those that wait for another request, maxNew those that wait for their first.
+	// maxConnections is how many connections may be open, which limits memory. maxIdle is how many
+	// may wait for another request, maxNew how many for their first.
 	maxConnections = 4096
 	maxIdle        = 512
 	maxNew         = 2048
-	// spareFiles are descriptors for anything but connections and the files sent.
+	// spareFiles is how many file descriptors are kept for other uses than connections and files that
+	// are sent.
 	spareFiles = 32
-	// monitorConnections bounds those to the address of the metrics.
+	// monitorConnections is how many connections to the metrics may be open.
 	monitorConnections = 64
-	// A client that takes less than slowBytes within slowWindow may lose its connection to another
-	// one.
+	// If there is no room, the connection of a client that takes less than slowBytes within slowWindow
+	// is closed.
 	slowWindow = 10 * time.Second
 	slowBytes  = 10 << 10
-	// firstRequestTimeout is how long a new connection is safe from being closed for
-	// another one: its request may be on the way, or wait to be read.
+	// firstRequestTimeout is how long a new connection is not closed for another one: its request may
+	// be on the way.
 	firstRequestTimeout = 25 * time.Millisecond
 )
 
-// connections is a [net.Listener] that bounds its connections. For a new one it closes
-// the one that has waited longest for a request, or whose client takes next to nothing.
+// connections is a [net.Listener] that limits the number of its connections. If there is no room for
+// a new one, it closes the connection that has waited longest for a request, or one whose client
+// takes almost nothing.
 type connections struct {
 	net.Listener
-	// most bounds the open connections, mostOfAddress those from one address.
+	// most is how many connections may be open, mostOfAddress how many from one address.
 	most, mostOfAddress int
 	// firstRequest is [firstRequestTimeout] and slow is [slowWindow], except in tests.
 	firstRequest, slow time.Duration
 	metrics            *metrics
 
 	mu sync.Mutex
-	// open are all connections, byAddress says how many of them are from an address.
+	// open has all connections, byAddress their number by address.
 	open      map[*stallTimeoutConn]bool
 	byAddress map[string]int
-	// idle wait for another request, fresh for their first.
+	// idle has the connections that wait for another request, fresh those that wait for their first.
 	idle, fresh waiters
-	// freed is signalled when a connection is closed, or begins to wait.
+	// freed is signalled when a connection is closed or begins to wait.
 	freed  *sync.Cond
 	closed bool
 }
@@ -59,10 +61,10 @@ type waiters struct {
 	since map[net.Conn]time.Time
 }
 
-// longest returns the one that waits the longest, and for how long, or nil.
+// longest returns the connection that has waited longest, and how long, or nil.
 func (w waiters) longest() (longest net.Conn, waited time.Duration) { return w.longestOf("") }
 
-// longestOf is longest among those from an address, or from any if that is empty.
+// longestOf is longest for the connections from an address, or from any if that is empty.
 func (w waiters) longestOf(address string) (longest net.Conn, waited time.Duration) {
 	for conn, since := range w.since {
 		if bounded, ok := conn.(*stallTimeoutConn); address != "" && (!ok || bounded.address != address) {
@@ -75,12 +77,12 @@ func (w waiters) longestOf(address string) (longest net.Conn, waited time.Durati
 	return longest, waited
 }
 
-// newConnections bounds the connections of a listener to most, and to mostOfAddress of one address.
-// 0 is the default.
+// newConnections returns a listener that allows most connections, and mostOfAddress from one address;
+// 0 means the default.
 func newConnections(l net.Listener, most, mostOfAddress int, m *metrics) *connections {
 	most = cmp.Or(most, maxConnections)
 	if files, known := disk.MaxOpenFiles(); known {
-		// Each may have a file open.
+		// Each connection may need a file, too.
 		most = int(max(1, min(int64(most), (files-spareFiles)/2)))
 	}
 	c := &connections{
@@ -94,8 +96,8 @@ func newConnections(l net.Listener, most, mostOfAddress int, m *metrics) *connec
 	return c
 }
 
-// Accept waits for a connection, and then for room for it. So no connection is closed
-// before another one arrived.
+// Accept waits for a connection, and then for room for it. So no connection is closed for another one
+// that does not come.
 func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
@@ -118,8 +120,8 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// addressOf returns a client's IPv4 address, or the network of its IPv6 address: one client has all
-// addresses of that.
+// addressOf returns a client's IPv4 address, or the /64 network of its IPv6 address: one client can
+// use all addresses of that network.
 func addressOf(remote string) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -133,8 +135,8 @@ func addressOf(remote string) string {
 	return network.String()
 }
 
-// enter makes room for a connection. It returns false if its address has as many as it may
-// have, an error if the listener is closed meanwhile.
+// enter makes room for a connection. It returns false if its address has reached its limit, and an
+// error if the listener is closed meanwhile.
 func (c *connections) enter(conn *stallTimeoutConn) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +160,7 @@ func (c *connections) enter(conn *stallTimeoutConn) (bool, error) {
 	return true, nil
 }
 
-// await waits until there is room, or a connection that may be closed. c is locked.
+// await waits until there is room, or until a connection may be closed. c is locked.
 func (c *connections) await() {
 	wait := c.slow
 	if conn, waited := c.fresh.longest(); conn != nil {
@@ -173,9 +175,9 @@ func (c *connections) await() {
 	c.freed.Wait()
 }
 
-// dropSlow closes the connection whose client took the least, if that was next to nothing for a
-// while. If an address is given, the connection must be from there. Clients are measured from the
-// first call on, which is when there is no room. c is locked.
+// dropSlow closes the connection whose client took the least, if that is less than slowBytes. If an
+// address is given, the connection must be from there. Clients are measured only from the first call
+// on, when there is no room. c is locked.
 func (c *connections) dropSlow(address string) bool {
 	var slowest *stallTimeoutConn
 	least := int64(slowBytes)
@@ -209,7 +211,7 @@ func (c *connections) leave(conn *stallTimeoutConn) {
 	c.freed.Signal()
 }
 
-// Close ends Accept, also where that waits for room.
+// Close ends Accept, also if it waits for room.
 func (c *connections) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -224,9 +226,9 @@ func (c *connections) evict() bool {
 	return c.drop(0, "")
 }
 
-// drop closes the connection that has waited longest for another request or, if there
-// is none, for its first, if that has waited for atLeast. If an address is given, it must be
-// from there. c is locked.
+// drop closes the connection that has waited longest for another request. If there is none, it closes
+// the one that has waited longest for its first, if that is at least atLeast. If an address is given,
+// the connection must be from there. c is locked.
 func (c *connections) drop(atLeast time.Duration, address string) bool {
 	victim, _ := c.idle.longestOf(address)
 	if victim == nil {

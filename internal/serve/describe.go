@@ -12,23 +12,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// Serving is what is served. It is printed as JSON for machines: what is here
-// stays as it is, see docs/reference/json-checks.md.
+// Serving describes what is served. It is the JSON result of the command serve: fields are not renamed
+// or removed, see docs/reference/json-checks.md.
 type Serving struct {
 	Target string    `json:"target"`
 	Kind   form.Kind `json:"kind"`
-	// Address is where connections are accepted.
+	// Address is the address of the listener: HOST:PORT.
 	Address string `json:"address"`
 	// Scheme is http or https.
 	Scheme string `json:"scheme"`
-	// BaseURL is what the URLs of indexes begin with: the one that was given, or that of the
-	// address. It is empty where the address is that of every interface.
+	// BaseURL is the beginning of the URLs of indexes: the given one, or that of the address. It is
+	// empty if the server listens on all interfaces and none was given.
 	BaseURL string `json:"baseURL,omitempty"`
 	// Metrics is the URL of the metrics, if they are served.
 	Metrics string `json:"metrics,omitempty"`
-	// Versions are in order, the newest first.
+	// Versions has the newest version first.
 	Versions []ServedVersion `json:"versions"`
-	// Ignored are files and directories in a directory of bundles that are none.
+	// Ignored has the paths in a directory of bundles that are not bundles.
 	Ignored []string `json:"ignored,omitempty"`
 }
 
@@ -39,29 +39,29 @@ type ServedVersion struct {
 	Source         string           `json:"source"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
-	// Paths are those of the indexes, below the base URL, by repository.
+	// Paths has the paths of the indexes below the base URL, by repository.
 	Paths map[string]string `json:"paths"`
-	// Indexes are their URLs, if there is a base URL.
+	// Indexes has the URLs of the indexes, if there is a base URL.
 	Indexes map[string]string `json:"indexes,omitempty"`
-	// Templates are those of exec, which downloads what its configuration names.
+	// Templates has the sources of templates for the executor exec.
 	Templates []ServedTemplates `json:"templates,omitempty"`
 }
 
-// ServedTemplates are the templates of a source that exec can take from the server.
+// ServedTemplates is a source of templates that exec can download from the server.
 type ServedTemplates struct {
 	Plugin agent.PluginKey `json:"plugin"`
-	// Ref is what would be configured without a mirror.
+	// Ref is the source in exec's configuration without a mirror.
 	Ref string `json:"ref"`
-	// Path is below the base URL; it has the digest, which exec compares.
+	// Path is the path below the base URL. It has the digest, which exec checks.
 	Path string `json:"path"`
-	// URL is what to configure, if there is a base URL.
+	// URL is the source to configure instead of Ref, if there is a base URL.
 	URL string `json:"url,omitempty"`
 }
 
-// AnyBase stands for a base URL that nobody knows yet.
+// AnyBase is a placeholder for a base URL that is not known yet.
 const AnyBase = "http://host"
 
-// Describe tells what is served at an address. Base is the base URL that was given, or empty.
+// Describe describes what is served at an address. Base is the given base URL, or empty.
 func (l *Library) Describe(target, address, scheme, base string) (*Serving, error) {
 	serving := &Serving{
 		Target: target, Kind: l.served.Kind, Address: address, Scheme: scheme, Ignored: l.ignored(),
@@ -77,7 +77,7 @@ func (l *Library) Describe(target, address, scheme, base string) (*Serving, erro
 	return serving, nil
 }
 
-// describeVersion tells of a version, whose indexes have URLs if base is not empty.
+// describeVersion describes a version. Its indexes have URLs if base is not empty.
 func describeVersion(v *form.Version, base string) (ServedVersion, error) {
 	d := ServedVersion{Tag: v.Tag, Source: v.Source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
 	indexes, err := indexURLs(AnyBase, v.Lock)
@@ -116,8 +116,7 @@ func indexURLs(base string, l *lock.Lock) (map[string]string, error) {
 	return urls, nil
 }
 
-// baseOf returns the base URL of an address, or "" if it is that of every
-// interface, which has no name.
+// baseOf returns the base URL of an address, or "" for the address of all interfaces.
 func baseOf(scheme, address string) string {
 	if a, err := netip.ParseAddrPort(address); err != nil || a.Addr().IsUnspecified() {
 		return ""

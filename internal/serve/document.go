@@ -49,7 +49,7 @@ func documentType(p string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// entityTag returns a strong one (RFC 9110, section 8.8.3).
+// entityTag returns a strong entity tag (RFC 9110, section 8.8.3).
 func entityTag(sum lock.SHA256) string { return `"` + sum.String() + `"` }
 
 func writeText(w http.ResponseWriter, r *http.Request, text string) {
@@ -63,8 +63,8 @@ type document struct {
 	sum  lock.SHA256
 }
 
-// renderCache keeps the documents of versions for the base URLs of the latest requests. Clients
-// choose the host, and so the number of base URLs: the cache is bounded.
+// renderCache keeps the documents of versions for the latest base URLs. Its size is limited, because
+// clients choose the host and so the base URL.
 type renderCache struct {
 	mu sync.Mutex
 	// kept is in the order of use, the latest last.
@@ -79,8 +79,8 @@ type rendering struct {
 
 const maxRenderings = 16
 
-// get returns the documents of a version for a base URL, by path. It renders one
-// version at a time, so that unknown hosts take one processor at most.
+// get returns the documents of a version for a base URL, by path. It renders one version at a time, so
+// that requests with many hosts use at most one processor.
 func (c *renderCache) get(v *form.Version, base string) (map[string]document, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,26 +121,27 @@ func (h *Handler) base(r *http.Request) (string, error) {
 	return scheme + "://" + strings.ToLower(r.Host), nil
 }
 
-// hostForm is a name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port (RFC
-// 3986, section 3.2.2), of the characters that names have in practice.
+// hostForm matches a host name, an IPv4 address or an IPv6 address in brackets, with or without a port
+// (RFC 3986, section 3.2.2). It allows the characters that names have in practice.
 var hostForm = lazyregexp.New(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 
-// maxHost bounds, in bytes, a host with its port: a name has at most 253 (RFC 1035, section 2.3.4).
+// maxHost is the largest length of a host with its port: a name has at most 253 bytes (RFC 1035,
+// section 2.3.4).
 const maxHost = 253 + len(":65535")
 
 func checkHost(host string) error {
 	m := hostForm.FindStringSubmatch(host)
 	if m == nil || len(host) > maxHost || strings.Contains(host, "..") {
-		return fault.New(fault.Usage, "the request names no host that URLs could begin with")
+		return fault.New(fault.Usage, "the request has no valid Host")
 	}
 	if _, err := strconv.ParseUint(cmp.Or(m[2], "0"), 10, 16); err != nil {
-		return fault.New(fault.Usage, "the request names a port that there is not")
+		return fault.New(fault.Usage, "the port in the request's Host is not valid")
 	}
 	if m[1] == "" {
 		return nil
 	}
 	if a, err := netip.ParseAddr(m[1]); err != nil || !a.Is6() {
-		return fault.New(fault.Usage, "the request names no IPv6 address in its brackets")
+		return fault.New(fault.Usage, "the IPv6 address in the request's Host is not valid")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *version, f sit
 				panic(http.ErrAbortHandler) // the client is gone
 			}
 			if v.retired.Load() {
-				refuse(w, http.StatusNotFound, "there is no such file any more") // its source is gone
+				refuse(w, http.StatusNotFound, "this file was removed from the mirror")
 				return
 			}
 			h.fail(w, fmt.Errorf("serving %s: %w", f.Path, err))
@@ -43,18 +43,18 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *version, f sit
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if content.err != nil {
 		h.options.Problem(fmt.Errorf("serving %s: %w", f.Path, content.err))
-		panic(http.ErrAbortHandler) // what was sent must not pass for the whole
+		panic(http.ErrAbortHandler) // cuts the connection, so that the client notices that a part is missing
 	}
 }
 
-// fail answers that the mirror is at fault. Only the operator is told what is wrong.
+// fail answers with status 500. Only the log says what is wrong.
 func (h *Handler) fail(w http.ResponseWriter, err error) {
 	h.options.Problem(err)
-	refuse(w, http.StatusInternalServerError, "the mirror cannot serve this file, because it is damaged or missing there; the log of the mirror says why")
+	refuse(w, http.StatusInternalServerError, "the mirror cannot serve this file: it is damaged or missing; see the mirror's log")
 }
 
-// fileType returns the media type of an upstream file. It is never text, so that
-// nothing shows or converts the file.
+// fileType returns the media type of an upstream file. It is never text, so that no client converts or
+// displays the file.
 func fileType(p string) string {
 	switch path.Ext(p) {
 	case ".gz", ".tgz":

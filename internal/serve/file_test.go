@@ -29,11 +29,11 @@ func TestDamaged(t *testing.T) {
 		status  int
 		problem string
 	}{
-		{"damaged", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged: it has the sha256 "},
-		{"still damaged", func() {}, 500, "it is damaged"},
+		{"damaged", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "the file is damaged: it has sha256 "},
+		{"still damaged", func() {}, 500, "the file is damaged"},
 		{"replaced by the right one", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
 		{"still right", func() {}, 200, ""},
-		{"replaced by one of the same size and time", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged"},
+		{"replaced by one of the same size and time", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "the file is damaged"},
 		{"changed in place", func() {
 			w.write(t, w.binary.Path, "binary")
 			if got := ask(t, "GET", at); got.status != 200 {
@@ -42,8 +42,8 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(w.dir, w.binary.Path), []byte("bin4ry"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		}, 500, "it is damaged"},
-		{"longer", func() { w.write(t, w.binary.Path, "binary and more") }, 500, "it has 15 bytes, but its lock says 6"},
+		}, 500, "the file is damaged"},
+		{"longer", func() { w.write(t, w.binary.Path, "binary and more") }, 500, "it has 15 bytes, but the lock has 6"},
 		{"lost", func() { os.Remove(filepath.Join(w.dir, w.binary.Path)) }, 500, "no such file"},
 		{"back again", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
 	}
@@ -203,7 +203,7 @@ func TestChangedWhileSent(t *testing.T) {
 	if err == nil || strings.Contains(string(rest), "changed") {
 		t.Errorf("%d bytes, %v", len(rest), err)
 	}
-	if told := w.told(); !strings.Contains(told, "it was changed while it was sent") {
+	if told := w.told(); !strings.Contains(told, "the file changed while it was sent") {
 		t.Errorf("problems: %s", told)
 	}
 }

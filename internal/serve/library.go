@@ -18,10 +18,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
-// version is a version that is served. It is closed once it is neither served nor downloaded from.
+// version is a served version. It is closed when it is no longer served and no download uses it.
 type version struct {
 	*form.Version
-	// retired says that it was replaced or removed.
+	// retired says that the version was replaced or removed.
 	retired atomic.Bool
 
 	mu    sync.Mutex
@@ -46,53 +46,53 @@ func (v *version) leave() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.users--; v.users == 0 && v.Close != nil {
-		_ = v.Close() // nothing was written to it
+		_ = v.Close() // it was only read
 	}
 }
 
-// Library is what a target holds: sources that are added, replaced and removed.
+// Library is the content of a target: sources, which may be added, replaced and removed.
 type Library struct {
-	// open finds out what is at the target.
+	// open opens the target.
 	open    func(context.Context) (*form.Served, error)
 	problem func(error)
 	served  *form.Served
 	sources map[string]*source
-	// failed is the problem with the target as a whole at the last look, reported the last that was
+	// failed is the problem with the whole target at the last look, reported the last one that was
 	// reported.
 	failed, reported string
 }
 
-// source is what is known of a [form.Source].
+// source is the state of a [form.Source].
 type source struct {
-	// seen describes its files at the last look, loaded when it was last opened.
+	// seen describes the files at the last look, loaded when they were last opened.
 	seen, loaded []fs.FileInfo
-	// version is the one that is served, or nil.
+	// version is the served version, or nil.
 	version *version
-	// failed is why the files that were last opened are not served, or nil.
+	// failed is why the files are not served, or nil.
 	failed error
-	// again is when they are opened once more, wait how long that is put off.
+	// again is when the files are opened again after a failure, wait the time before that.
 	again time.Time
 	wait  time.Duration
 	// reported is the last problem that was reported.
 	reported string
-	// missing says that it was not there at the last look.
+	// missing says that the source did not exist at the last look.
 	missing bool
 }
 
-// isOther reports whether it is something else than a version, and was none before.
+// isOther reports whether the source is not a version, and was none before.
 func (s *source) isOther() bool {
 	return s.version == nil && errors.Is(s.failed, form.ErrNotVersion)
 }
 
 const (
-	// firstWait and maxWait bound the time after which a source is opened once more. What it lacks
-	// may have come without a change of the files that are looked at.
+	// firstWait and maxWait are the shortest and the longest time before a source is opened again after
+	// a failure. What it lacks may have come without a change of the files that are checked.
 	firstWait = 2 * time.Second
 	maxWait   = time.Minute
 )
 
-// OpenLibrary opens a target. It is an error if nothing can be served of it, unless it is an empty
-// directory. Problem is called for a source that is not served.
+// OpenLibrary opens a target. If nothing of it can be served, that is an error, unless it is an empty
+// directory. Problem is called for each source that cannot be served.
 func OpenLibrary(ctx context.Context, open func(context.Context) (*form.Served, error), problem func(error)) (*Library, error) {
 	served, err := open(ctx)
 	if err != nil {
@@ -122,13 +122,13 @@ func OpenLibrary(ctx context.Context, open func(context.Context) (*form.Served, 
 	return l, nil
 }
 
-// take has a source hold a version, or the error of opening it.
+// take sets the version of a source, or the error of opening it.
 func (l *Library) take(s *source, v *form.Version, err error) error {
 	if err == nil {
 		if other := l.holder(v.Tag); other != nil && other != s.version {
-			err = fault.New(fault.Usage, "%s and %s are both of version %s", other.Source, v.Source, v.Tag).
-				WithHint("leave one of them out; for several platforms, pull one bundle: --platform linux/amd64 --platform linux/arm64")
-			_ = v.Close() // nothing was written to it
+			err = fault.New(fault.Usage, "%s and %s are both version %s", other.Source, v.Source, v.Tag).
+				WithHint("remove one of them; for several platforms, pull one bundle: --platform linux/amd64 --platform linux/arm64")
+			_ = v.Close() // it was only read
 		}
 	}
 	s.failed = err
@@ -167,14 +167,14 @@ func (l *Library) report(path string, s *source) (reported bool) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	if s.version != nil {
-		l.problem(fmt.Errorf("refused, and version %s stays as it was: %w", s.version.Tag, err))
+		l.problem(fmt.Errorf("not replaced, still serving the previous version %s: %w", s.version.Tag, err))
 	} else {
 		l.problem(fmt.Errorf("not served: %w", err))
 	}
 	return true
 }
 
-// versions are those that are served, the newest first.
+// versions returns the served versions, the newest first.
 func (l *Library) versions() (all []*version) {
 	for _, s := range l.sources {
 		if s.version != nil {
@@ -187,7 +187,7 @@ func (l *Library) versions() (all []*version) {
 	return all
 }
 
-// failing is how many sources are not served because something is wrong with them.
+// failing returns how many sources cannot be served.
 func (l *Library) failing() (n int64) {
 	for _, s := range l.sources {
 		if s.reported != "" {
@@ -197,7 +197,7 @@ func (l *Library) failing() (n int64) {
 	return n
 }
 
-// ignored are the paths of what is no version.
+// ignored returns the paths that are not versions.
 func (l *Library) ignored() (paths []string) {
 	for path, s := range l.sources {
 		if s.isOther() {
@@ -208,7 +208,7 @@ func (l *Library) ignored() (paths []string) {
 	return paths
 }
 
-// Close closes what is served.
+// Close closes all versions.
 func (l *Library) Close() {
 	for _, s := range l.sources {
 		if s.version != nil {
@@ -217,20 +217,20 @@ func (l *Library) Close() {
 	}
 }
 
-// Change is a version that is served from now on, or not any more.
+// Change is a version that was added, replaced or removed.
 type Change struct {
-	// Event is one of those below.
 	Event Event
-	Tag   string
-	// Source is where it is, or was.
+	// Tag is the version.
+	Tag string
+	// Source is the path of the bundle, or of the version's directory in a site.
 	Source string
-	// InPlaceOf is what was in Source before, if that is another version.
+	// InPlaceOf is the version that Source had before, if that is another one.
 	InPlaceOf string
 
 	before *version
 }
 
-// Event is what happened to a version.
+// Event says what happened to a version.
 type Event string
 
 // The events.
@@ -240,17 +240,17 @@ const (
 	Removed  Event = "removed"
 )
 
-// look looks for changes, and returns them with the number of sources that failed. A source counts
-// as changed, or as removed, when it is the same at two looks, or at once. Check is the last that a
-// new version has to stand before it is served.
+// look looks for changes, and returns them with the number of sources that failed. A source counts as
+// changed or removed if it is the same at two looks; with atOnce, at the first. Check must succeed
+// before a new version is served.
 func (l *Library) look(ctx context.Context, atOnce bool, check func(context.Context, *form.Version) error) (changes []Change, failures int) {
 	sources, err := l.served.Look()
 	if err != nil {
-		return nil, l.fail(fmt.Errorf("looking for changes, while what was found before is served: %w", err), atOnce)
+		return nil, l.fail(fmt.Errorf("looking for changes, still serving the previous content: %w", err), atOnce)
 	}
 	found := map[string]form.Found{}
 	if l.isNothing(sources) {
-		// It may be of another form now.
+		// The target may have another form now.
 		served, err := l.open(ctx)
 		if err != nil {
 			l.remove(sources, atOnce)
@@ -295,7 +295,7 @@ func (l *Library) look(ctx context.Context, atOnce bool, check func(context.Cont
 	return changes, failures
 }
 
-// isNothing reports whether nothing is served, and there is nothing that might be later.
+// isNothing reports whether nothing is served, and no source may be served later.
 func (l *Library) isNothing(sources []form.Source) bool {
 	return len(l.versions()) == 0 && !slices.ContainsFunc(sources, func(src form.Source) bool {
 		s := l.sources[src.Path]
@@ -303,7 +303,7 @@ func (l *Library) isNothing(sources []form.Source) bool {
 	})
 }
 
-// fail reports, once, a problem with the target as a whole if it is the same at two looks.
+// fail reports a problem with the whole target, once, if it is the same at two looks.
 func (l *Library) fail(err error, atOnce bool) (failures int) {
 	text := err.Error()
 	lasts := text == l.failed || atOnce
@@ -316,7 +316,7 @@ func (l *Library) fail(err error, atOnce bool) (failures int) {
 	return 1
 }
 
-// remove drops the sources that are not there any more.
+// remove removes the sources that no longer exist.
 func (l *Library) remove(there []form.Source, atOnce bool) (changes []Change) {
 	for _, path := range slices.Sorted(maps.Keys(l.sources)) {
 		s := l.sources[path]
@@ -355,9 +355,9 @@ func (l *Library) lookAt(ctx context.Context, s *source, src form.Source, atOnce
 	v, err := open()
 	if ctx.Err() != nil || !same(now, describe(src.Files)) {
 		if err == nil {
-			_ = v.Close() // nothing was written to it
+			_ = v.Close() // it was only read
 		}
-		return nil, false // it is still written
+		return nil, false // another program is still writing it
 	}
 	s.loaded = now
 	if err := l.take(s, v, err); err != nil || s.failed != nil {
@@ -373,11 +373,11 @@ func (l *Library) lookAt(ctx context.Context, s *source, src form.Source, atOnce
 	return change, false
 }
 
-// describe returns the descriptions of files, nil for what is not there.
+// describe returns the descriptions of files; nil for one that does not exist.
 func describe(files []string) []fs.FileInfo {
 	all := make([]fs.FileInfo, len(files))
 	for i, path := range files {
-		all[i], _ = os.Stat(path) // opening it says what is wrong
+		all[i], _ = os.Stat(path) // opening it will report the error
 	}
 	return all
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// metrics count what a server does. Labels have few values: clients choose none of them.
+// metrics counts what a server does. Labels have few values, because clients cannot choose them.
 type metrics struct {
 	started                                  time.Time
 	accepted, droppedIdle, droppedSlow       atomic.Int64
@@ -24,7 +24,7 @@ type metrics struct {
 
 	mu       sync.Mutex
 	requests map[requestLabels]int64
-	// bytes are those of bodies, by version.
+	// bytes has the bytes of bodies by version.
 	bytes map[string]int64
 }
 
@@ -33,13 +33,13 @@ type requestLabels struct {
 	status  int
 }
 
-// maxVersionLabels bounds the versions that are counted apart from each other.
+// maxVersionLabels is how many versions have a label of their own.
 const maxVersionLabels = 100
 
-// otherVersions is the label of the others.
+// otherVersions is the label of all other versions.
 const otherVersions = "other"
 
-// count counts an answered request. Version is empty where none was asked for.
+// count counts an answered request. Version is empty if the request was for no version.
 func (m *metrics) count(version string, status int, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,7 +86,7 @@ func (h *Handler) writeMetrics(out io.Writer) {
 	m.mu.Lock()
 	requests, bytes := maps.Clone(m.requests), maps.Clone(m.bytes)
 	m.mu.Unlock()
-	e.metric("requests_total", "counter", "Answered requests, by the version that was asked for and the status code; 0 is a connection that was cut before there was one.")
+	e.metric("requests_total", "counter", "Answered requests, by requested version and status code; code 0 is a connection that was cut before the answer.")
 	for _, l := range slices.SortedFunc(maps.Keys(requests), func(a, b requestLabels) int {
 		return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.status, b.status))
 	}) {
@@ -112,30 +112,30 @@ func (h *Handler) writeMetrics(out io.Writer) {
 	}
 	e.metric("connections_accepted_total", "counter", "Accepted connections.")
 	e.sample("connections_accepted_total", m.accepted.Load())
-	e.metric("connections_dropped_total", "counter", "Connections that were closed to make room for others: idle ones, and downloads of clients that take next to nothing.")
+	e.metric("connections_dropped_total", "counter", "Connections that were closed to make room for others: idle ones, and downloads that are almost at a standstill.")
 	e.sample("connections_dropped_total", m.droppedIdle.Load(), "reason", "idle")
 	e.sample("connections_dropped_total", m.droppedSlow.Load(), "reason", "slow")
-	e.metric("connections_refused_total", "counter", "Connections that were closed at once, because their address had as many as it may have.")
+	e.metric("connections_refused_total", "counter", "Connections that were closed at once, because their address had reached its limit.")
 	e.sample("connections_refused_total", m.refused.Load())
 
-	e.metric("version_served", "gauge", "The versions that are served: 1 for each.")
+	e.metric("version_served", "gauge", "Served versions: 1 for each.")
 	for _, v := range h.catalog.Load().versions {
 		e.sample("version_served", 1, "version", v.Tag)
 	}
-	e.metric("reloads_total", "counter", "Changes of what is served, and sources that could not be served.")
+	e.metric("reloads_total", "counter", "Changes of the served content, and sources that could not be served.")
 	e.sample("reloads_total", m.added.Load(), "result", "added")
 	e.sample("reloads_total", m.failed.Load(), "result", "failed")
 	e.sample("reloads_total", m.removed.Load(), "result", "removed")
 	e.sample("reloads_total", m.replaced.Load(), "result", "replaced")
-	e.metric("last_reload_time_seconds", "gauge", "When what is served changed last, in Unix time; at first when the server started.")
+	e.metric("last_reload_time_seconds", "gauge", "Last change of the served content, in Unix time; the start of the server before the first change.")
 	e.sample("last_reload_time_seconds", m.lastChangeUnix.Load())
-	e.metric("sources_failing", "gauge", "Bundles and versions of a site that are there now and are not served, because they are damaged or incomplete.")
+	e.metric("sources_failing", "gauge", "Bundles and versions of a site that are not served now, because they are damaged or incomplete.")
 	e.sample("sources_failing", m.failing.Load())
-	e.metric("problems_total", "counter", "Lines on standard error about what is wrong with this server, such as a damaged file.")
+	e.metric("problems_total", "counter", "Problems that this server logged, such as a damaged file.")
 	e.sample("problems_total", m.problems.Load())
 }
 
-// monitor answers those who watch over the server, whatever its clients do.
+// monitor returns the handler for metrics and probes at the address of the metrics.
 func (h *Handler) monitor() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {

@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// addPages adds the pages for people, which a site has as files.
+// addPages adds the HTML pages, which a site has as files.
 func (h *Handler) addPages(c *catalog) {
 	var all []site.Paged
 	for _, v := range c.versions {
@@ -40,13 +40,13 @@ func (h *Handler) addPages(c *catalog) {
 	})
 }
 
-// withSlash is in the place of a directory that was asked for without its slash: relative URLs on
-// its page would lead astray.
+// withSlash redirects from a directory's path without a slash at the end: relative URLs on the page
+// need the slash.
 func withSlash(name string) *place {
 	to := &url.URL{Path: name + "/"} // relative: a proxy may have removed a prefix
 	return &place{answer: func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", to.String())
-		refuse(w, http.StatusMovedPermanently, "the page is "+to.String())
+		refuse(w, http.StatusMovedPermanently, "moved to "+to.String())
 	}}
 }
 
@@ -73,7 +73,7 @@ func (h *Handler) addPage(c *catalog, dir string, render func(base string) ([]by
 	c.paths[dir], c.paths[dir+page.Name] = &place{answer: answer}, &place{answer: answer}
 }
 
-// pageCache keeps the latest pages: as of a [renderCache], clients choose the base URL.
+// pageCache keeps the latest pages. Its size is limited, as that of a [renderCache].
 type pageCache struct {
 	mu sync.Mutex
 	// kept is in the order of use, the latest last.

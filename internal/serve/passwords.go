@@ -17,47 +17,49 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Passwords are those of a file that htpasswd writes, with bcrypt. The file is read again when it
-// changes.
+// Passwords checks users against a file that htpasswd writes, with bcrypt. It reads the file again
+// when it changes.
 type Passwords struct {
 	file string
 	reread
 
 	mu sync.Mutex
-	// data is the file as it was read, hashes has the hash of each user's password.
+	// data is the content of the file, hashes has the hash of each user's password.
 	data   []byte
 	hashes map[string][]byte
-	// any is one of the hashes: an unknown user takes as long as a known one.
+	// any is one of the hashes. It is compared for an unknown user, so that the answer takes as long
+	// as for a known one.
 	any []byte
-	// right has keyed digests of user and password that were right: a hash takes long to compare.
+	// right has keyed digests of users and passwords that were right, because comparing a hash takes
+	// long.
 	right map[[sha256.Size]byte]bool
 	key   []byte
 
 	// compare is [bcrypt.CompareHashAndPassword], except in tests.
 	compare func(hash, password []byte) error
-	// turn is held by who compares a hash: strangers take one processor at most. Before it, a
-	// client holds that of its address, so that a crowd at one address does not keep the others
-	// waiting.
+	// turn is held while a hash is compared, so that unknown clients use at most one processor. Before
+	// it, a client takes the turn of its address, so that many clients of one address do not delay the
+	// others.
 	turn   chan struct{}
 	turnOf map[string]*addressTurn
 }
 
-// addressTurn is held by one of the clients of an address that have a hash compared.
+// addressTurn is held by one client of an address at a time.
 type addressTurn struct {
 	turn    chan struct{}
 	clients int
 }
 
 const (
-	// maxCost bounds the time that a hash takes: about a second.
+	// maxCost is the highest cost of a hash: comparing one then takes about a second.
 	maxCost = 14
-	// maxRight bounds how many logins are remembered.
+	// maxRight is how many logins are remembered.
 	maxRight = 1000
-	htpasswd = "write the file with htpasswd -B: htpasswd -cB FILE USER"
+	htpasswd = "write the file with bcrypt: htpasswd -cB FILE USER"
 )
 
-// LoadPasswords reads a file of passwords. If it cannot be used later, it calls problem and goes on
-// with the last good one.
+// LoadPasswords reads a file of passwords. Errors are of kind [fault.Usage]. If the file cannot be used
+// later, it calls problem and keeps the last good passwords.
 func LoadPasswords(file string, problem func(error)) (*Passwords, error) {
 	p := &Passwords{file: file, reread: reread{problem: problem}, key: make([]byte, sha256.Size)}
 	p.compare, p.turn, p.turnOf = bcrypt.CompareHashAndPassword, make(chan struct{}, 1), map[string]*addressTurn{}
@@ -76,7 +78,7 @@ func (p *Passwords) load() error {
 	p.data = data
 	hashes, err := parseHtpasswd(string(data))
 	if err != nil {
-		return fault.New(fault.Usage, "reading the passwords: %s: %w", p.file, err).WithHint(htpasswd)
+		return fault.New(fault.Usage, "reading the passwords in %s: %w", p.file, err).WithHint(htpasswd)
 	}
 	for _, p.any = range hashes {
 		break
@@ -85,8 +87,7 @@ func (p *Passwords) load() error {
 	return nil
 }
 
-// parseHtpasswd returns the hashes of a file by user. Its errors name lines, and nothing of what is
-// in them.
+// parseHtpasswd returns the hashes in a file by user. Its errors have line numbers, but no content.
 func parseHtpasswd(text string) (map[string][]byte, error) {
 	hashes := map[string][]byte{}
 	for i, line := range strings.Split(text, "\n") {
@@ -100,23 +101,23 @@ func parseHtpasswd(text string) (map[string][]byte, error) {
 		case !found || user == "":
 			return nil, fmt.Errorf("line %d is not of the form USER:HASH", i+1)
 		case err != nil:
-			return nil, fmt.Errorf("line %d has no hash of bcrypt, which begins with $2y$", i+1)
+			return nil, fmt.Errorf("line %d has no bcrypt hash ($2y$…)", i+1)
 		case cost > maxCost:
-			return nil, fmt.Errorf("line %d has a hash of bcrypt with the cost %d; at most %d is taken", i+1, cost, maxCost)
+			return nil, fmt.Errorf("line %d has a bcrypt hash with the cost %d, more than the limit of %d", i+1, cost, maxCost)
 		case hashes[user] != nil:
-			return nil, fmt.Errorf("line %d has the user of a line before", i+1)
+			return nil, fmt.Errorf("line %d repeats the user of an earlier line", i+1)
 		}
 		hashes[user] = []byte(hash)
 	}
 	if len(hashes) == 0 {
-		return nil, errors.New("there is no user in it")
+		return nil, errors.New("the file has no user")
 	}
 	return hashes, nil
 }
 
 // allow reports whether a request has a user with the right password.
 func (p *Passwords) allow(r *http.Request) bool {
-	p.refresh("the passwords stay as they were", p.load)
+	p.refresh("still using the previous passwords", p.load)
 	user, password, given := r.BasicAuth()
 	if !given {
 		return false
@@ -133,14 +134,14 @@ func (p *Passwords) allow(r *http.Request) bool {
 	}
 	defer leave()
 	if p.isKnown(login) {
-		return true // many agents log in at once
+		return true // another request with the same login was faster
 	}
 	p.mu.Lock()
 	hash, exists := p.hashes[user]
 	if !exists {
 		hash = p.any
 	}
-	right := p.right // it is another map when the file changes
+	right := p.right // a change of the file replaces the map
 	p.mu.Unlock()
 	if p.compare(hash, []byte(password)) != nil || !exists {
 		return false
@@ -159,8 +160,7 @@ func (p *Passwords) isKnown(login [sha256.Size]byte) bool {
 	return p.right[login]
 }
 
-// await waits for the turn of a client to have a hash compared. It returns false if ctx is done
-// before.
+// await waits until a client may have a hash compared. It returns false if ctx is done before.
 func (p *Passwords) await(ctx context.Context, address string) (leave func(), ok bool) {
 	p.mu.Lock()
 	own := p.turnOf[address]
@@ -194,12 +194,12 @@ func (p *Passwords) await(ctx context.Context, address string) (leave func(), ok
 	return leave, true
 }
 
-// authorized answers a request that has no right password, and returns false.
+// authorized reports whether a request has a right password. If not, it answers the request.
 func (h *Handler) authorized(w http.ResponseWriter, r *http.Request) bool {
 	if h.options.Passwords == nil || isProbe(r.URL.Path) || isProbe(strings.TrimPrefix(r.URL.Path, h.prefix)) || h.options.Passwords.allow(r) {
 		return true
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="botkube-mirror", charset="UTF-8"`)
-	refuse(w, http.StatusUnauthorized, "a user and a password are needed")
+	refuse(w, http.StatusUnauthorized, "a user and a password are required")
 	return false
 }

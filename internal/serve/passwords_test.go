@@ -98,7 +98,7 @@ func TestPasswords(t *testing.T) {
 			}
 		}
 	}
-	if told := w.told(); strings.Count(told, "the passwords stay as they were: ") != 3 || strings.Contains(told, "plain") {
+	if told := w.told(); strings.Count(told, "still using the previous passwords: ") != 3 || strings.Contains(told, "plain") {
 		t.Errorf("problems: %s", told)
 	}
 	writePasswords(t, file, hashed(t, "agent", "new"))
@@ -173,9 +173,9 @@ func TestParseHtpasswd(t *testing.T) {
 		"# only this\n":           "no user",
 		"agent\n":                 "line 1 is not",
 		right + ":x\n":            "line 2 is not",
-		right + right:             "line 2 has the user of a line before",
-		"agent:{SHA}c2VjcmV0=":    "line 1 has no hash of bcrypt",
-		"agent:$apr1$salt$secret": "line 1 has no hash of bcrypt",
+		right + right:             "line 2 repeats the user of an earlier line",
+		"agent:{SHA}c2VjcmV0=":    "line 1 has no bcrypt hash",
+		"agent:$apr1$salt$secret": "line 1 has no bcrypt hash",
 		"agent:$2y$31$secretsecretsecretsecretsecretsecretsecretsecretsecre": "the cost 31",
 	} {
 		_, err := parseHtpasswd(text)

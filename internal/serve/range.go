@@ -9,12 +9,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// rangeForm is a field with one range of bytes (RFC 9110, section 14.1.2).
+// rangeForm matches a Range field with one range of bytes (RFC 9110, section 14.1.2).
 var rangeForm = lazyregexp.New(`(?i)^ *bytes *=[ \t,]*(\d*)-(\d*)[ \t,]*$`)
 
 // normalizeRange makes [http.ServeContent] answer a Range field as RFC 9110, section 14.2, says. It
-// drops fields of another unit, malformed ones, and several ranges, which would cost more than the
-// whole file. The last 0 bytes become a range behind the end, which is answered with 416.
+// removes fields with another unit, malformed ones, and several ranges, which would cost more than the
+// whole file. The last 0 bytes become a range after the end, so that the answer is 416.
 func normalizeRange(r *http.Request, size int64) {
 	const field = "Range"
 	given := r.Header.Get(field)
@@ -39,7 +39,7 @@ func normalizeRange(r *http.Request, size int64) {
 	}
 }
 
-// position reads any number of digits. Without any, it is behind the end.
+// position parses any number of digits. No digits, or too many, mean a position after the end.
 func position(digits string) int64 {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {

@@ -19,13 +19,13 @@ import (
 const (
 	// sentAtOnce is how many bytes are sent between two checks of the file.
 	sentAtOnce = 1 << 20
-	// sentByCopy is the size, in bytes, up to which content is read and written: for
-	// so little, saving a system call is worth more than saving a copy.
+	// sentByCopy is the size in bytes up to which content is read and written without sendfile: for so
+	// little, fewer system calls are faster than fewer copies.
 	sentByCopy = 64 << 10
 )
 
-// ReadFrom sends what [http.ServeContent] selected: a part of a file, or of what is in
-// memory. It has the connection send a file, if it can: see [stallTimeoutConn.ReadFrom].
+// ReadFrom sends what [http.ServeContent] selected: a part of a file or of memory. If possible, the
+// connection sends a file itself: see [stallTimeoutConn.ReadFrom].
 func (w *response) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
@@ -53,9 +53,9 @@ func (w *response) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, err
 }
 
-// sentDirectly is the size, in bytes, from which a whole file bypasses net/http, which
-// would hold a buffer all the while. The connection is closed afterwards; for a file
-// of this size that does not matter.
+// sentDirectly is the size in bytes from which a whole file bypasses net/http, which would keep a
+// buffer for the whole time. The connection is closed afterwards. For such a large file, that does not
+// matter.
 const sentDirectly = 4 << 20
 
 // allowDirect lets a large file bypass net/http if the request came without TLS.
@@ -79,7 +79,7 @@ func (w *response) decideDirect(status int) {
 	w.Header().Set("Connection", "close")
 }
 
-// connectionKey is that of the connection in the context of its requests.
+// connectionKey is the key of the connection in the context of its requests.
 type connectionKey struct{}
 
 func withConnection(ctx context.Context, conn net.Conn) context.Context {
@@ -94,9 +94,9 @@ type content struct {
 	form.File
 	info fs.FileInfo
 	size int64
-	// at is where the next byte is sent from.
+	// at is the offset of the next byte.
 	at int64
-	// err says why it could not be sent to its end.
+	// err is why the file could not be sent completely, or nil.
 	err error
 }
 
@@ -138,7 +138,7 @@ func (c *content) Read(p []byte) (int, error) {
 func (c *content) checkUnchanged() error {
 	info, err := c.Stat()
 	if err == nil && !unwritten(info, c.info) {
-		err = fault.New(fault.Integrity, "it was changed while it was sent")
+		err = fault.New(fault.Integrity, "the file changed while it was sent")
 	}
 	if err != nil {
 		c.err = err

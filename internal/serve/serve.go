@@ -1,7 +1,5 @@
-// Package serve answers agents over HTTP with the files of a site, from a site or from bundles.
-//
-// It serves what locks name, and nothing else: see package site. It verifies a file
-// before it sends the first byte.
+// Package serve is the HTTP server for agents. It serves the files of a site, from a site or from
+// bundles: only files that locks name. It verifies a file before it sends the first byte.
 package serve
 
 import (
@@ -16,66 +14,69 @@ import (
 	"time"
 )
 
-// Options say what is served, and how.
+// Options are the settings of a server.
 type Options struct {
-	// Library is what is served.
+	// Library is the content to serve.
 	Library *Library
-	// BaseURL is what URLs in indexes begin with, or empty for the host that each request names.
+	// BaseURL is the beginning of URLs in indexes; empty means http or https and the Host of each
+	// request.
 	BaseURL string
-	// Certificate, if not nil, has requests come over TLS.
+	// Certificate, if not nil, turns TLS on.
 	Certificate *Certificate
-	// Passwords, if not nil, are those that all but probes must have one of.
+	// Passwords, if not nil, are required for all requests but probes.
 	Passwords *Passwords
-	// ShutdownTimeout is how long requests may go on once the server is told to end.
+	// ShutdownTimeout is how long running requests may continue after the server is told to stop.
 	ShutdownTimeout time.Duration
-	// Interval is how often the library is looked at for changes, or 0; Hangup has it done at once.
+	// Interval is how often the library is checked for changes; 0 means never. A signal on Hangup
+	// checks it at once.
 	Interval time.Duration
 	Hangup   <-chan os.Signal
-	// Grace is how long a version that was replaced or removed can still be downloaded.
+	// Grace is how long a replaced or removed version can still be downloaded.
 	Grace time.Duration
-	// Changed is called for every change of what is served. It may not be nil.
+	// Changed is called for each change of the served content. It must not be nil.
 	Changed func(Change)
-	// Connections bounds the open ones, ConnectionsOfAddress those from one address; 0 is the
-	// default.
+	// Connections is how many connections may be open, ConnectionsOfAddress how many from one address;
+	// 0 means the default.
 	Connections, ConnectionsOfAddress int
 	// Program is the version of this program.
 	Program string
-	// Access is called for every answered request, Refused for every connection without a request,
-	// Problem for what is wrong with this server. None may be nil. All are called concurrently.
+	// Access is called for each answered request, Refused for each connection without a request, and
+	// Problem for each problem of this server. None may be nil. Calls may be concurrent.
 	Access  func(Access)
 	Refused func(error)
 	Problem func(error)
 }
 
-// Access is a request that was answered.
+// Access describes an answered request.
 type Access struct {
 	Began    time.Time
 	Duration time.Duration
 	// Remote is the address of the connection.
 	Remote string
 	Method string
-	// Path is escaped, as in a URL, without the query, which may hold secrets.
+	// Path is escaped, as in a URL. It has no query, which may have secrets.
 	Path string
-	// Status is 0 if the connection was cut before there was one.
+	// Status is the HTTP status; 0 if the connection was cut before the answer.
 	Status int
-	// Bytes is how much of a body was written.
+	// Bytes is how many bytes of a body were written.
 	Bytes     int64
 	UserAgent string
 	// Probe says that the request was for [healthPath] or [readyPath].
 	Probe bool
 }
 
-// healthPath is answered with 200 as long as requests are answered, readyPath only if there is
-// something to serve.
+// healthPath is answered with 200 as long as the server runs, readyPath only if it has something to
+// serve.
 const (
 	healthPath = "/healthz"
 	readyPath  = "/readyz"
 )
 
-// Handler is an [http.Handler] of the versions.
+// Handler is an [http.Handler] for the versions of a library.
 type Handler struct {
 	options Options
-	// prefix is the path of the base URL, example the base URL that documents are tried with.
+	// prefix is the path of the base URL, example a base URL for which documents are rendered as a
+	// test.
 	prefix, example string
 	catalog         atomic.Pointer[catalog]
 	renders         renderCache
@@ -83,10 +84,10 @@ type Handler struct {
 	running         atomic.Int64
 	stopping        atomic.Bool
 	metrics         metrics
-	// connections are those of [Handler.Run].
+	// connections is the listener of [Handler.Run].
 	connections atomic.Pointer[connections]
 
-	// mu is for retired, which are the versions that can still be downloaded, the latest last.
+	// mu is for retired: replaced and removed versions that can still be downloaded, the latest last.
 	mu      sync.Mutex
 	retired []*version
 }
@@ -94,22 +95,22 @@ type Handler struct {
 // route answers a GET or HEAD of one path.
 type route func(http.ResponseWriter, *http.Request)
 
-// catalog is what is served at a moment. It does not change: a change makes another one.
+// catalog is what is served at one time. It does not change: each change makes a new one.
 type catalog struct {
-	// versions are those that are not retired, the newest first.
+	// versions has the versions that are not retired, the newest first.
 	versions []*version
 	pages    pageCache
 	paths    map[string]*place
 }
 
-// place is what is at a path. Version is whose it is, or nil.
+// place is the content of a path. Version is the version that it belongs to, or nil.
 type place struct {
 	version *version
 	answer  route
 }
 
-// New returns a handler, which verifies files until ctx is done. It renders the documents for the
-// base URL example at once, so that one that cannot be rendered is an error now.
+// New returns a handler, which verifies files until ctx is done. It renders all documents for the base
+// URL example, so that a problem is an error now and not at the first request.
 func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	h := &Handler{options: o, verifier: newVerifier(ctx)}
 	h.metrics = metrics{started: time.Now(), requests: map[requestLabels]int64{}, bytes: map[string]int64{}}
@@ -145,13 +146,13 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	return h, nil
 }
 
-// healthy answers that requests are answered.
+// healthy answers the liveness probe.
 func (h *Handler) healthy(w http.ResponseWriter, r *http.Request) { writeText(w, r, "ok\n") }
 
-// ready answers whether there is something to serve.
+// ready answers the readiness probe.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() {
-		refuse(w, http.StatusServiceUnavailable, "the server ends")
+		refuse(w, http.StatusServiceUnavailable, "the server is stopping")
 		return
 	}
 	if len(h.catalog.Load().versions) == 0 {
@@ -161,7 +162,7 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	writeText(w, r, "ok\n")
 }
 
-// bodyTimeout is how long a request's body, which is never used, may take to arrive.
+// bodyTimeout is how long a request's body may take to arrive. No body is used.
 const bodyTimeout = 5 * time.Second
 
 // ServeHTTP answers a request.
@@ -185,7 +186,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(out, r)
 }
 
-// cache says how an answer may be kept: by no cache that others share if there are passwords.
+// cache sets Cache-Control. With passwords, no shared cache may keep the answer.
 func (h *Handler) cache(w http.ResponseWriter, directive string) {
 	if h.options.Passwords != nil {
 		directive = "private, " + strings.TrimPrefix(directive, "public, ")
@@ -199,7 +200,7 @@ func (h *Handler) answer(w *response, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		refuse(w, http.StatusMethodNotAllowed, "files can only be read")
+		refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD are allowed")
 		return
 	}
 	if !h.authorized(w, r) {
@@ -217,8 +218,8 @@ func (h *Handler) answer(w *response, r *http.Request) {
 	found.answer(w, r)
 }
 
-// find returns what is at a path, with or without the path of the base URL: a proxy
-// may remove that. The caller leaves the version.
+// find returns the content of a path, with or without the path of the base URL, which a proxy may
+// remove. The caller must call leave on the version.
 func (h *Handler) find(p string) *place {
 	if p == h.prefix && p != "" {
 		return withSlash(path.Base(p))
@@ -235,18 +236,18 @@ func (h *Handler) find(p string) *place {
 	return h.at(rest)
 }
 
-// at returns what is at a path below the base URL.
+// at returns the content of a path below the base URL.
 func (h *Handler) at(p string) *place {
 	for {
 		found := h.catalog.Load().paths[p]
 		if found == nil || found.version == nil || found.version.enter() {
 			return found
 		}
-		// It was closed, so there is another catalog now.
+		// The version was closed, so there is a new catalog now.
 	}
 }
 
-// refuse answers with an error that no cache may keep.
+// refuse answers with a status and a reason. No cache may keep the answer.
 func refuse(w http.ResponseWriter, status int, why string) {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, why, status)
@@ -255,11 +256,11 @@ func refuse(w http.ResponseWriter, status int, why string) {
 // response records the status and the size of an answer.
 type response struct {
 	http.ResponseWriter
-	// head says that nothing of a body is sent.
+	// head says that no body is sent.
 	head   bool
 	status int
 	bytes  int64
-	// version is the tag of the version that was asked for, or empty.
+	// version is the tag of the requested version, or empty.
 	version string
 	// direct is the connection, if a large file may bypass net/http.
 	direct *stallTimeoutConn

@@ -15,26 +15,26 @@ import (
 	"time"
 )
 
-// Limits on clients. None is on the time that a download takes: see [stallTimeoutConn].
+// Limits for clients. There is none for the time of a download: see [stallTimeoutConn].
 const (
 	headerTimeout    = 10 * time.Second
 	keepAliveTimeout = 2 * time.Minute
 	maxHeader        = 16 << 10
 )
 
-// suites are those of TLS 1.2 that give forward secrecy and authenticated
-// encryption (RFC 9325, section 4.2); those of TLS 1.3 all do.
+// suites are the cipher suites of TLS 1.2 with forward secrecy and authenticated encryption (RFC 9325,
+// section 4.2). Those of TLS 1.3 all have both.
 var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// Run answers requests until ctx is done, and then those that have begun. Monitoring is where
-// metrics are asked for, or nil.
+// Run answers requests until ctx is done, and then waits for running ones. Monitoring is the listener
+// for metrics, or nil.
 //
-// There is no HTTP/2: the agent gains nothing by it, and a client that reads
-// nothing of one of many streams cannot be told from one that is slow.
+// Run does not offer HTTP/2. The agent does not need it, and with many streams on a connection, a
+// client that reads nothing cannot be told from a slow one.
 func (h *Handler) Run(ctx context.Context, l, monitoring net.Listener) error {
 	collectEarly()
 	bounded := newConnections(l, h.options.Connections, h.options.ConnectionsOfAddress, &h.metrics)
@@ -61,7 +61,7 @@ func (h *Handler) Run(ctx context.Context, l, monitoring net.Listener) error {
 		select {
 		case <-watched:
 			h.endAll()
-		case <-time.After(cutTimeout): // it waits for a file system that does not answer
+		case <-time.After(cutTimeout): // the file system does not answer
 		}
 	}()
 	ended := make(chan error, 2)
@@ -84,11 +84,11 @@ func (h *Handler) Run(ctx context.Context, l, monitoring net.Listener) error {
 	return h.shutdown(context.WithoutCancel(ctx), server)
 }
 
-// memory is the soft memory limit in bytes. It leaves room for some thousand connections.
+// memory is the soft memory limit in bytes: enough for some thousand connections.
 const memory = 96 << 20
 
-// collectEarly sets a soft memory limit, unless GOMEMLIMIT does. By default, memory
-// may double before it is collected.
+// collectEarly sets a soft memory limit, unless GOMEMLIMIT sets one. Without a limit, memory may double
+// before garbage is collected.
 func collectEarly() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(memory)
@@ -103,10 +103,10 @@ func (h *Handler) shutdown(ctx context.Context, server *http.Server) error {
 		return err
 	}
 	if n := h.running.Load(); n > 0 {
-		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", h.options.ShutdownTimeout, n))
+		h.options.Problem(fmt.Errorf("stopping: requests cut because they took longer than %s: %d", h.options.ShutdownTimeout, n))
 	}
 	err = server.Close()
-	// The caller closes the files that requests read.
+	// The caller will close files that requests read.
 	for deadline := time.Now().Add(cutTimeout); h.running.Load() > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
@@ -116,8 +116,8 @@ func (h *Handler) shutdown(ctx context.Context, server *http.Server) error {
 // cutTimeout is how long a request may take to notice that its connection is cut.
 const cutTimeout = 2 * time.Second
 
-// serverLog receives what net/http logs: connections without a request, and panics.
-// It leaves out port scans, and silent connections that were closed for others.
+// serverLog receives what net/http logs: connections without a request, and panics. It ignores port
+// scans, and silent connections that were closed for others.
 type serverLog struct{ refused, problem func(error) }
 
 func (l serverLog) Write(line []byte) (int, error) {

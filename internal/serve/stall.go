@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	// stallTimeout is how long a client may accept nothing of what is sent to it.
+	// stallTimeout is how long a client may accept no byte.
 	stallTimeout = time.Minute
-	// checksPerTimeout is how often its progress is checked in that time.
+	// checksPerTimeout is how often the client's progress is checked in that time.
 	checksPerTimeout = 6
 	// lingerTimeout is how long a client may take to close its side.
 	lingerTimeout = 5 * time.Second
 )
 
-// stallTimeoutConn is a connection that is cut if the client accepts nothing for a while. The
-// transfer as a whole may take any time. It is below TLS, where acknowledged bytes can be counted.
+// stallTimeoutConn is a connection that is cut if the client accepts no byte for the timeout. The
+// whole transfer may take any time. It is below TLS, where acknowledged bytes can be counted.
 type stallTimeoutConn struct {
 	net.Conn
 	timeout time.Duration
 	// onClose, if not nil, is called when the connection is closed.
 	onClose func()
-	// address stands for the client.
+	// address identifies the client: see [addressOf].
 	address string
 
-	// sending says that the client is waited for, sent is how many bytes the system took for it.
+	// sending says that bytes are being sent, sent is how many bytes the system has accepted.
 	sending atomic.Bool
 	sent    atomic.Int64
-	// marked is when the client had taken mark bytes, or zero.
+	// marked is when the client had taken mark bytes; zero if it is not measured.
 	marked time.Time
 	mark   int64
 }
 
-// took returns how many bytes the client took within a time. That is known once the time has passed
-// since the first call. It is not known if nothing is being sent, or if the last call is long ago:
-// the client may have been idle since. Only one caller may call it.
+// took returns how many bytes the client took within a time. This is known only if that time has
+// passed since the first call. It is not known if nothing is being sent, or if the last call is long
+// ago, because the client may have been idle since. Calls must not be concurrent.
 func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
 	if !c.sending.Load() {
 		c.marked = time.Time{}
@@ -61,7 +61,7 @@ func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
 	return n, known
 }
 
-// abandon has the system drop what it holds for the client when the connection is closed.
+// abandon makes the system discard unsent bytes when the connection is closed.
 func (c *stallTimeoutConn) abandon() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -76,7 +76,7 @@ func (c *stallTimeoutConn) Close() error {
 	return err
 }
 
-// Write goes on as long as the client accepts something.
+// Write continues as long as the client accepts bytes.
 func (c *stallTimeoutConn) Write(p []byte) (n int, err error) {
 	var w stall
 	for {
@@ -88,8 +88,8 @@ func (c *stallTimeoutConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// ReadFrom sends a file without copying it, if the system can. net/http calls it with
-// the rest of a body once the head is sent.
+// ReadFrom sends a file without copying it, if the system can. net/http calls it with the body after
+// the header fields are sent.
 func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 	tcp, isTCP := c.Conn.(*net.TCPConn)
 	limited, ok := r.(*io.LimitedReader)
@@ -123,15 +123,15 @@ func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	// The file is checked before the last bytes leave: a client never gets all of a file
-	// that was changed meanwhile.
+	// The file is checked before the last bytes are sent, so that a client never gets all of a file
+	// that changed meanwhile.
 	m, err := io.Copy(writer{c}, limited)
 	return n + m, err
 }
 
-// closeLingering ends a connection after its last answer. If a connection is closed while there is
-// something to read, such as another request, the system drops what it still has to send. So that
-// is read first, until the client closes its side (RFC 9112, section 9.6).
+// closeLingering ends a connection after its last answer. If a connection is closed while unread bytes
+// are left, such as another request, the system discards what it still has to send. So closeLingering
+// first reads until the client closes its side (RFC 9112, section 9.6).
 func (c *stallTimeoutConn) closeLingering() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
@@ -146,14 +146,14 @@ func (c *stallTimeoutConn) closeLingering() {
 }
 
 type stall struct {
-	// since is when the client last accepted something, as far as is known.
+	// since is when the client last accepted bytes, as far as known.
 	since time.Time
 	acks  transfer.AckMeter
 }
 
-// sendOnce calls send again until the client accepts something, or accepts nothing
-// for the timeout. The system buffers megabytes, which a slow line needs minutes for.
-// So acknowledged bytes count, if the system tells them.
+// sendOnce calls send until the client accepts bytes, or accepts none for the timeout. The system
+// buffers megabytes, for which a slow line needs minutes. So acknowledged bytes count, if the system
+// reports them.
 func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (n int, err error) {
 	c.sending.Store(true)
 	defer func() {

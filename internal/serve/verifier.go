@@ -22,12 +22,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// verifier opens files whose content is what their lock says. It reads a whole file
-// for the first request, and again once its [fs.FileInfo] says that it changed.
+// verifier opens files and verifies their digests. It reads a whole file before the first request, and
+// again when its [fs.FileInfo] says that it changed.
 type verifier struct {
 	ctx context.Context
-	// reading bounds how many files are read at a time, and readingLarge how many
-	// large ones, so that small files need not wait for them.
+	// reading limits how many files are read at a time, and readingLarge how many large ones, so that
+	// small files need not wait for them.
 	reading, readingLarge chan struct{}
 	calls                 singleflight.Group
 
@@ -39,25 +39,25 @@ type verifier struct {
 }
 
 type verdict struct {
-	// info describes the file that was read, and since is when that was first seen.
+	// info describes the file that was read, and since is when that info was first seen.
 	info  fs.FileInfo
 	since time.Time
-	// settled says that a further change would alter the info.
+	// settled says that a further change of the file would change the info.
 	settled bool
 	problem error
-	// data is the content of a small file, or nil. checked is when the disk was last
-	// asked whether it is still that.
+	// data is the content of a small file, or nil. checked is when the file's info was last read.
 	data    []byte
 	checked time.Time
 }
 
 const (
-	// largeFile is the size, in bytes, of a file that few plugins reach.
+	// largeFile is the size in bytes from which a file counts as large. Few plugins have such files.
 	largeFile = 256 << 20
-	// cachedFileSize bounds, in bytes, a file that is cached in memory, and cacheSize all of them.
+	// cachedFileSize is the largest size of a file that is cached in memory, and cacheSize that of all
+	// of them, in bytes.
 	cachedFileSize = 128 << 10
 	cacheSize      = 8 << 20
-	// cacheTime is how long a file is answered from memory before its info is read again.
+	// cacheTime is how long a file is sent from memory before its info is read again.
 	cacheTime = time.Second
 )
 
@@ -66,7 +66,7 @@ func newVerifier(ctx context.Context) *verifier {
 	return &verifier{ctx: ctx, reading: make(chan struct{}, n), readingLarge: make(chan struct{}, n-1), known: map[string]verdict{}, now: time.Now}
 }
 
-// attempts is how often a file is opened if it is replaced, or changes, each time.
+// attempts is how often a file is opened if it changes each time.
 const attempts = 3
 
 func (c *verifier) open(ctx context.Context, v *version, f site.File) (*content, error) {
@@ -84,11 +84,11 @@ func (c *verifier) open(ctx context.Context, v *version, f site.File) (*content,
 			return nil, err
 		}
 	}
-	return nil, fault.New(fault.Integrity, "it changes while it is read")
+	return nil, fault.New(fault.Integrity, "the file changed while it was read")
 }
 
-// check returns the content of an open file if it is right. It returns nil without an
-// error if another file was verified meanwhile, or this one changed or was renamed.
+// check returns the content of an open file if it is right. It returns nil without an error if the
+// file changed or was replaced meanwhile.
 func (c *verifier) check(ctx context.Context, v *version, f site.File, file form.File) (*content, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -109,16 +109,16 @@ func (c *verifier) check(ctx context.Context, v *version, f site.File, file form
 	return &content{File: file, info: info, size: f.Size}, nil
 }
 
-// verdictOn returns the verdict on a file, and reads the file if need be. The verdict
-// may be on another file than info describes.
+// verdictOn returns the verdict on a file, and reads the file if needed. If the file was replaced, the
+// verdict is on another file than info describes.
 func (c *verifier) verdictOn(ctx context.Context, v *version, f site.File, info fs.FileInfo) (verdict, error) {
 	if found, ok := c.settledOn(f.Path, info); ok {
 		return found, nil
 	}
-	// The reading goes on if this client leaves: the next one needs it.
+	// Reading continues if this client leaves: the next client needs the result.
 	call := c.calls.DoChan(fmt.Sprintf("%p %s", v, f.Path), func() (any, error) {
 		if found, ok := c.settledOn(f.Path, info); ok {
-			return found, nil // another reading has just ended
+			return found, nil // another call has just read it
 		}
 		return c.read(v, f)
 	})
@@ -140,12 +140,12 @@ func (c *verifier) settledOn(path string, info fs.FileInfo) (found verdict, ok b
 	return found, ok && found.settled && unchanged(found.info, info)
 }
 
-// timeResolution is how long after a change a file may change again without a trace in its info.
+// timeResolution is how long after a change a file may change again with the same info.
 const timeResolution = 2 * time.Second
 
-// settled reports whether a further change would alter an info that was first seen at
-// since and is seen again now. The time of the last change tells that, unless the
-// clock of the file system, such as a server's, is ahead.
+// settled reports whether a further change of a file would change its info, which was first seen at
+// since. The time of the last change tells, unless the clock of the file system, such as a file
+// server's, is ahead.
 func settled(info fs.FileInfo, since, now time.Time) bool {
 	changed := disk.ChangedAt(info)
 	if changed.IsZero() {
@@ -154,8 +154,8 @@ func settled(info fs.FileInfo, since, now time.Time) bool {
 	return now.Sub(changed) > timeResolution || now.Sub(since) > timeResolution
 }
 
-// read finds out whether a file is what its lock says, and remembers it. If its info changes
-// meanwhile, the verdict has none.
+// read compares a file with its lock, and remembers the verdict. If the file changes meanwhile, the
+// verdict has no info.
 func (c *verifier) read(v *version, f site.File) (verdict, error) {
 	turns := []chan struct{}{c.reading}
 	if f.Size > largeFile {
@@ -183,7 +183,7 @@ func (c *verifier) read(v *version, f site.File) (verdict, error) {
 		return verdict{}, err
 	}
 	found := verdict{info: info, checked: c.now()}
-	// info may be that of a tar with the file in it.
+	// info may describe a tar that contains the file.
 	size, err := file.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -192,8 +192,8 @@ func (c *verifier) read(v *version, f site.File) (verdict, error) {
 		return verdict{}, err
 	}
 	if size != f.Size {
-		// It may be of any length, so it is not read.
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes, but its lock says %d", size, f.Size)
+		// The file may have any size, so it is not read.
+		found.problem = fault.New(fault.Integrity, "the file is damaged: it has %d bytes, but the lock has %d", size, f.Size)
 		return c.remember(f.Path, found), nil
 	}
 	h, data := sha256.New(), new(bytes.Buffer)
@@ -214,7 +214,7 @@ func (c *verifier) read(v *version, f site.File) (verdict, error) {
 	}
 	found.data = data.Bytes()
 	if got := lock.SHA256(h.Sum(nil)); got != f.SHA256 {
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got, f.SHA256)
+		found.problem = fault.New(fault.Integrity, "the file is damaged: it has sha256 %s, but the lock has %s", got, f.SHA256)
 	}
 	return c.remember(f.Path, found), nil
 }
@@ -249,7 +249,7 @@ func (c *verifier) fromMemory(path string) []byte {
 	return found.data
 }
 
-// confirm notes that a file is still the one that was read.
+// confirm records that a file is unchanged now.
 func (c *verifier) confirm(path string, info fs.FileInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -259,7 +259,7 @@ func (c *verifier) confirm(path string, info fs.FileInfo) {
 	}
 }
 
-// forget drops what is known of files that are not served any more.
+// forget removes the verdicts on files that are no longer served.
 func (c *verifier) forget(served func(path string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,8 +275,8 @@ func unchanged(a, b fs.FileInfo) bool {
 	return unwritten(a, b) && disk.ChangedAt(a).Equal(disk.ChangedAt(b))
 }
 
-// unwritten reports whether a file was not written, as far as the time of its modification tells.
-// It may have been renamed or removed, which [unchanged] takes for a change: that cuts no download.
+// unwritten reports whether a file was not written, by its modification time. Unlike [unchanged], it
+// ignores that a file was renamed or removed, which must not cut a download.
 func unwritten(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// maxRetired bounds the versions that can be downloaded though they were replaced or removed.
+// maxRetired is how many replaced or removed versions can still be downloaded.
 const maxRetired = 16
 
-// watch looks for changes of what is served, until ctx is done.
+// watch looks for changes until ctx is done.
 func (h *Handler) watch(ctx context.Context) {
 	var tick <-chan time.Time
 	if h.options.Interval > 0 {
@@ -36,7 +36,7 @@ func (h *Handler) watch(ctx context.Context) {
 	}
 }
 
-// look serves what changed. See [Library.look].
+// look looks for changes, and publishes them: see [Library.look].
 func (h *Handler) look(ctx context.Context, atOnce bool) {
 	changes, failures := h.options.Library.look(ctx, atOnce, h.check)
 	h.metrics.failed.Add(int64(failures))
@@ -58,7 +58,7 @@ func (h *Handler) look(ctx context.Context, atOnce bool) {
 	}
 }
 
-// check reads all files of a version that is not served yet.
+// check verifies all files of a version before it is served.
 func (h *Handler) check(ctx context.Context, found *form.Version) error {
 	if _, err := h.renders.get(found, h.example); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (h *Handler) check(ctx context.Context, found *form.Version) error {
 	return nil
 }
 
-// publish serves versions, the newest first, and for a while those that they replace.
+// publish serves versions, the newest first. For the time Options.Grace, it also serves those before.
 func (h *Handler) publish(versions []*version, before ...*version) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,7 +87,7 @@ func (h *Handler) publish(versions []*version, before ...*version) {
 	h.release(versions, h.retired[:surplus])
 }
 
-// end closes a retired version as soon as nobody downloads from it.
+// end stops serving a retired version. The version is closed after its last download.
 func (h *Handler) end(v *version) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,14 +96,14 @@ func (h *Handler) end(v *version) {
 	}
 }
 
-// endAll closes all retired versions.
+// endAll stops serving all retired versions.
 func (h *Handler) endAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.release(h.catalog.Load().versions, h.retired)
 }
 
-// release serves versions, and retired ones without those that ended. h.mu is held.
+// release serves versions and the retired ones that have not ended. h.mu is held.
 func (h *Handler) release(versions, ended []*version) {
 	ended = slices.Clone(ended)
 	h.retired = slices.DeleteFunc(h.retired, func(v *version) bool { return slices.Contains(ended, v) })
@@ -111,7 +111,7 @@ func (h *Handler) release(versions, ended []*version) {
 	for _, v := range slices.Concat(h.retired, versions) {
 		documents, err := h.renders.get(v.Version, h.example)
 		if err != nil {
-			h.options.Problem(err) // it could be rendered before
+			h.options.Problem(err) // unexpected: it was rendered before
 		}
 		for p := range documents {
 			c.paths[p] = &place{v, func(w http.ResponseWriter, r *http.Request) { h.document(w, r, v, p) }}

@@ -150,7 +150,7 @@ func TestNotServed(t *testing.T) {
 		says string
 	}{
 		"truncated":      {nil, "it is truncated"},
-		"a damaged file": {damaged, "it is damaged"},
+		"a damaged file": {damaged, "the file is damaged"},
 		"something else": {other, "it has no version"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestNotServed(t *testing.T) {
 			for range 2 {
 				h.look(t.Context(), true)
 			}
-			want := "refused, and version v1.14.0 stays as it was: " + filepath.Join(s.dir, "first") + ": "
+			want := "not replaced, still serving the previous version v1.14.0: " + filepath.Join(s.dir, "first") + ": "
 			if told := first.told(); strings.Count(told, "\n") != 1 || !strings.HasPrefix(told, want) || !strings.Contains(told, test.says) {
 				t.Errorf("problems: %s", told)
 			}
@@ -208,7 +208,7 @@ func TestComesAndGoes(t *testing.T) {
 	s.put(t, "third", second)
 	h.look(t.Context(), true)
 	expect("twice", []string{"v1.14.0", "v1.13.0"})
-	if told := first.told(); !strings.Contains(told, "are both of version v1.13.0") {
+	if told := first.told(); !strings.Contains(told, "are both version v1.13.0") {
 		t.Errorf("problems: %s", told)
 	}
 	for _, name := range []string{"second", "first"} {
