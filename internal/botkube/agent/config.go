@@ -289,9 +289,9 @@ func fromEnvironment(environment map[string]string) map[string]any {
 	return document
 }
 
-// EnvironmentKey returns the setting, such as plugins.cacheDir, that the agent reads from a
-// variable, if it does (normalizeConfigEnvName): one underscore goes down a level, and two begin
-// a word within a key.
+// EnvironmentKey returns the setting that the agent reads from a variable, such as plugins.cacheDir, if
+// it reads one (normalizeConfigEnvName). In the variable's name, one underscore stands for a dot, and
+// two begin a word within a key.
 func EnvironmentKey(name string) (string, bool) {
 	key, ok := strings.CutPrefix(name, EnvironmentPrefix)
 	if !ok {

@@ -1,5 +1,5 @@
-// Package chart makes the agent's configuration from values files, which it merges over the chart's
-// default values as Helm does, or from the objects that the chart rendered. It does no I/O.
+// Package chart makes the agent's configuration from values files, or from the objects that the chart
+// rendered. It merges values over the chart's defaults as Helm does. It does no I/O.
 package chart
 
 import (

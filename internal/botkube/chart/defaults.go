@@ -13,10 +13,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// defaults has what decides of the chart's values.yaml, one file for each version
-// in which that changed; {version} stands for the chart's version, and {release} for that
-// without what marks a pre-release. They are cut
-// from helm/botkube/values.yaml at the tags of github.com/kubeshop/botkube.
+// defaults has the relevant part of the chart's values.yaml, one file for each version that changed it.
+// It is cut from helm/botkube/values.yaml at the tags of github.com/kubeshop/botkube. {version} stands
+// for the chart's version, and {release} for the version without a pre-release suffix.
 //
 //go:embed defaults/*.yaml
 var defaults embed.FS

@@ -130,8 +130,8 @@ func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
 	return nil
 }
 
-// addOthers adds files that the agent is told to read, such as that of `values --format
-// manifests`, behind the chart's, which the chart names first.
+// addOthers adds other files that BOTKUBE_CONFIG_PATHS names, such as the one of `values --format
+// manifests`. They come after the chart's files.
 func (o *objects) addOthers() error {
 	for _, file := range strings.Split(o.environment[configPaths], ",") {
 		key := path.Base(file)
@@ -214,8 +214,8 @@ func (o *objects) values() (*Values, error) {
 	}, err
 }
 
-// notes tell of a state that takes the chat platforms away: the chart copies them into it from
-// the Secret in the cluster, where helm template does not look
+// notes warn of a rendered state without chat platforms, which hides those of the Secret. The chart
+// copies them into the state from the Secret in the cluster, which helm template cannot read
 // (templates/persistent-config.yaml).
 func (o *objects) notes(withheld []string) []string {
 	var notes []string
@@ -225,7 +225,7 @@ func (o *objects) notes(withheld []string) []string {
 	notes = append(notes, withheld...)
 	for _, d := range o.special {
 		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
-			notes = append(notes, "the rendered state has no chat platforms and hides those of the Secret, as helm template cannot read the Secret of existingCommunicationsSecretName: give the Helm values and the Secret instead, or what kubectl get prints")
+			notes = append(notes, "the rendered state has no chat platforms and hides those of the Secret, because helm template cannot read the cluster: give the Helm values and the Secret instead, or what kubectl get prints")
 		}
 	}
 	return notes

@@ -204,9 +204,9 @@ func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error)
 	return sources, nil
 }
 
-// Egress returns the calls of an agent of a version and of its plugins. Values for a mirror do
-// not tell by its URLs whose plugins it has: mirrored, if not nil, says which version of a
-// plugin the mirror has, and where upstream's index is.
+// Egress returns the connections of an agent of a version and of its plugins. Values for a mirror have
+// the mirror's URLs, which do not tell whether plugins are Botkube's own. So mirrored, if not nil,
+// returns the version of a plugin in the mirror and the URL of upstream's index.
 func (c *Agent) Egress(version string, mirrored func(agent.PluginType, agent.PluginKey) (version, indexURL string)) agent.PluginEgress {
 	config, environment := c.Values.Config, c.Values.Environment
 	found := config.PluginEgress(version, func(t agent.PluginType, key agent.PluginKey) (string, bool) {

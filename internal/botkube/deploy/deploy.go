@@ -32,7 +32,7 @@ type Options struct {
 	// Cloned are sources of templates in the user's values that are not mirrored.
 	Cloned []string
 
-	// Mount is the agent's cache directory. With a site, it is Botkube's own.
+	// Mount is the agent's cache directory. With a site, [SiteCacheDir] is used instead.
 	Mount string
 	// Exactly one of Claim, Image and Site is how files come to the agent.
 	Claim *Claim
@@ -92,7 +92,7 @@ type Site struct {
 	Written string
 	// Templates are exec's template sources, which it would clone otherwise.
 	Templates []Templates
-	// Unasked means that the site has templates, but that exec's configuration is unknown.
+	// Unasked means that the site has templates, but the configuration of exec is unknown.
 	Unasked bool
 }
 

@@ -35,11 +35,11 @@ func metadata(name string) object {
 	return newObject().set("name", name).set("labels", labels("app.kubernetes.io/managed-by", managedBy))
 }
 
-// claim is the claim for the agent's cache directory. As a Helm hook it comes before other
-// objects, for the Job needs it. Helm does not upgrade a hook but creates it, which fails if it
-// is there, or deletes it first, which must not happen to a volume in use. So the template looks
-// for the claim: if it is there, the hook has no event, and Helm leaves it out (helm.sh/helm/v3
-// pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
+// claim is the claim for the agent's cache directory. It is a Helm hook, so that it exists before the
+// Job. Helm does not upgrade hooks. It creates them, which fails if they exist, or deletes them first,
+// which must not happen to a volume in use. So the template looks for the claim. If the claim exists,
+// the hook has no event, and Helm leaves it out (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go,
+// and v4 pkg/release/v1/util).
 func (o *Options) claim(hook bool) object {
 	s, meta := o.Claim.Seed, metadata(o.Claim.Name)
 	if hook {
@@ -57,7 +57,7 @@ func (o *Options) claim(hook bool) object {
 	return newObject().set("apiVersion", "v1").set("kind", "PersistentVolumeClaim").set("metadata", meta).set("spec", spec)
 }
 
-// job fills the claim from an image. What is there already is verified and left.
+// job fills the claim from an image. Files that exist are verified and kept.
 func (o *Options) job(hook bool) object {
 	meta := metadata(jobName(o.Claim))
 	if hook {

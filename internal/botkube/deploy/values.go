@@ -250,8 +250,8 @@ func (o *Options) volume() (volume, mount object) {
 	mount.set("mountPath", o.Mount)
 	switch {
 	case o.Claim != nil:
-		// The volume is not attached read-only: the Job that fills it may be on the same node,
-		// and not every driver can do both at once.
+		// The volume is not attached read-only: the Job that fills it may run on the same node.
+		// Not every driver can attach a volume in both ways at once.
 		volume.set("persistentVolumeClaim", labels("claimName", o.Claim.Name))
 		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for this platform")
 	case o.Image != nil:

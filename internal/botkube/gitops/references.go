@@ -38,8 +38,8 @@ func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 // place is where a document has a file; of several repositories, in the one that it calls so.
 type place struct{ repository, path string }
 
-// file returns the file that a document names, which is then no values file of its own. Two
-// paths match if one ends in the other, and cannot both name one file.
+// file returns the file that a document names. That file then does not count as a values file by
+// itself. Two paths match if one ends in the other, and cannot both name one file.
 func (g *input) file(named manifest.Field, at place) (*File, error) {
 	names := parts(at.path)
 	at.path = strings.Join(names, "/")

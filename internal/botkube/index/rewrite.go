@@ -62,8 +62,8 @@ func (ix *Index) Rewrite(replace func(*agent.Entry) (Rewritten, bool)) ([]byte, 
 const encodedAtOnce = 100
 
 // encode writes an index in parts: what comes before the entries with the first of them,
-// the others, and the rest. A comment below something has yaml.v3 add an empty line before
-// what follows, so an index with one is written in one part, and so is a list in brackets.
+// the others, and the rest. After a comment below something, yaml.v3 adds an empty line. So an index
+// with such a comment is written in one part, and so is a list in brackets.
 func encode(root *yaml.Node, atOnce int) ([]byte, error) {
 	entries := lookup(root, "entries")
 	var out bytes.Buffer
