@@ -58,8 +58,9 @@ type Constraints struct {
 	Min, Max int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool
-	// Separators lets a repeatable key be a mapping of names to texts, which the flag takes
-	// joined with the first separator. With two, the texts are mappings that the second joins.
+	// Separators lets a repeatable key be a mapping of names to texts, which the flag takes joined
+	// with the first separator. With two separators, the strings are mappings, which the second
+	// separator joins.
 	Separators []string
 }
 

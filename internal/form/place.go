@@ -82,11 +82,10 @@ func (p *Place) String() string {
 // startSize is how many bytes at the start of a file are looked at.
 const startSize = 512
 
-// Locate looks at what a target names on this machine: a path, FORM:PATH, "-" for
-// standard input, or for what lies in an OCI layout FORM:PATH:TAG, as skopeo has it,
-// or FORM:PATH@sha256:DIGEST, as oras has it. A path that is there is taken as it
-// is. Nothing is opened that could make the program wait, such as a pipe. Stdin is nil
-// where it is not read.
+// Locate finds what a target names on this machine: a path, FORM:PATH, or "-" for standard input. A
+// document in an OCI layout is FORM:PATH:TAG, as in skopeo, or FORM:PATH@sha256:DIGEST, as in oras.
+// A path that is there is taken as it is. Nothing is opened that could make the program wait, such
+// as a pipe. Stdin is nil where it is not read.
 func (all Forms) Locate(ctx context.Context, target string, stdin io.Reader) (*Place, error) {
 	switch {
 	case target == StandardStream && stdin == nil:

@@ -55,7 +55,7 @@ func (o WriteOptions) check(ctx context.Context) error {
 func (s *Session) writeOptions(o form.WriteOptions) form.WriteOptions {
 	o.Waiting = s.waiting
 	o.Displaced = func(path, to string) {
-		s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "moved to " + to})
+		s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "now at " + to})
 	}
 	o.Left = func(path string) {
 		s.Observe(Event{Kind: EventNote, Detail: path + " was not written by botkube-mirror, and stays as it is"})

@@ -60,8 +60,8 @@ type Tree struct {
 	// displaced is called for each file or directory that is moved aside. If it is nil, that is
 	// refused.
 	displaced func(path, to string)
-	// clearing is held by who looks at what is in the way of a directory, so that
-	// nobody moves away what another one has made there since.
+	// clearing is held while a path is checked and made free, so that no goroutine moves away a
+	// directory that another one has just made there.
 	clearing sync.Mutex
 }
 

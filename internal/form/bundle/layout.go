@@ -169,8 +169,8 @@ func namesBundle(l *oci.Layout) bool {
 	return err == nil && bytes.Equal(data, ours)
 }
 
-// unknownBlob returns the path of something under blobs that is no blob. Of a bundle,
-// the directories of blobs themselves may have become unreadable or something else.
+// unknownBlob returns the path of something under blobs that is no blob. In a damaged bundle, the
+// directories of blobs may be unreadable, or may be another kind of file.
 func unknownBlob(root *os.Root, bundle bool) (string, error) {
 	for _, dir := range []string{"blobs", oci.BlobsDir} {
 		names, err := oci.Names(root, dir)

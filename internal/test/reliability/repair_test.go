@@ -504,7 +504,7 @@ func (c repairCase) wantMended(t *testing.T, o outcome) {
 		got = snapshot(t, real)
 	}
 	sameTree(t, got, c.want)
-	told := strings.Contains(o.stderr, "moved "+filepath.Join(c.out, c.place)+" out of the way: it is now "+c.out)
+	told := strings.Contains(o.stderr, "moved "+filepath.Join(c.out, c.place)+" out of the way: now at "+c.out)
 	if want := c.damage.displaced; (len(displaced) == 1) != want || told != want {
 		t.Errorf("displaced is %q, and it was told of: %t; want both: %t\n%s", displaced, told, want, o.stderr)
 	}
