@@ -298,7 +298,7 @@ func (in *Ingest) yield(d lock.SHA256, cause error) error {
 	return in.store.root.Remove(in.part())
 }
 
-// removeNotes removes what lies beside the partial file.
+// removeNotes removes the records of the partial file.
 func (in *Ingest) removeNotes() {
 	if in.sums != nil {
 		_ = in.sums.Close()

@@ -243,7 +243,7 @@ func (s *Store) layoutVersion() int {
 	return version
 }
 
-// refuseForeign refuses a directory that is somebody else's. A store has
+// refuseForeign returns an error for a directory that is not a store. A store has
 // directories that no other layout has, even where its oci-layout is damaged.
 func (s *Store) refuseForeign() error {
 	version := s.layoutVersion()

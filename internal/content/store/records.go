@@ -58,7 +58,7 @@ func (s *Store) Derived(blob lock.SHA256, how string) (lock.Made, bool) {
 	return made, true
 }
 
-// SetDerived remembers what was made of a blob.
+// SetDerived records which blob was made from another one.
 func (s *Store) SetDerived(blob lock.SHA256, how string, made lock.Made) error {
 	return s.writeRecord(derivedDir, blob.String()+" "+how, blob, made)
 }

@@ -44,7 +44,7 @@ type Store struct {
 	// root is the directory. Everything in it is reached through it, so that
 	// nobody who exchanges a directory for a link leads this process elsewhere.
 	root *os.Root
-	// trusted says that nobody else may write to the store. Else, records do not
+	// trusted says that no other user may write to the store. Else, records do not
 	// count, and every blob is hashed before each use.
 	trusted bool
 	// run is this process's entry in the list of those who use the store. It is nil if the store is
@@ -341,7 +341,7 @@ func (s *Store) readFile(name string, max int64) (data []byte, ok bool) {
 	return data, ok
 }
 
-// recall reads what the store remembers, if nobody else may have written it.
+// recall reads a record of the store, unless another user may have written it.
 func (s *Store) recall(name string, max int64) (data []byte, ok bool) {
 	data, fi, ok := s.readWhole(name, max)
 	return data, ok && s.trusts(fi)
