@@ -65,12 +65,12 @@ WHAT     WAS  IS
 Botkube  –    v1.14.0
 
 Where checksums come from:
-FILE                                                 WAS
-  IS
-greet of executor demo/hello@v1.0.0 for linux/amd64  the index
-  nobody
-https://e.com/greet, checksum files                  https://e.com/greet.sha256
-  https://e.com/SHA256SUMS
+FILE
+  WAS                         IS
+greet of executor demo/hello@v1.0.0 for linux/amd64
+  the index                   nobody
+https://e.com/greet, checksum files
+  https://e.com/greet.sha256  https://e.com/SHA256SUMS
 
 Dependencies:
 DEPENDENCY                                           WAS            IS

@@ -113,8 +113,8 @@ func (l *layout) text(format string, args ...any) {
 	l.wrap(fmt.Sprintf(format, args...), "  ")
 }
 
-// item writes a line of a list below what was written last. It is not wrapped, so that it can be
-// copied.
+// item writes a line below what was written last: of a list, or a fact. It is not wrapped, so that
+// it can be copied.
 func (l *layout) item(format string, args ...any) {
 	l.lines = append(l.lines, "  "+tameName(fmt.Sprintf(format, args...)))
 }
@@ -126,9 +126,14 @@ func (l *layout) note(format string, args ...any) {
 }
 
 // next says what to do now, and with which commands.
-func (l *layout) next(what string, commands ...string) {
+func (l *layout) next(what string, commands ...string) { l.step("next: "+what, commands) }
+
+// or says what can be done in the place of the step before.
+func (l *layout) or(what string, commands ...string) { l.step("or: "+what, commands) }
+
+func (l *layout) step(what string, commands []string) {
 	l.begin(nextBlock)
-	l.wrap("next: "+what, "  ")
+	l.wrap(what, "  ")
 	for _, c := range commands {
 		l.command(c)
 	}
@@ -183,8 +188,8 @@ func phrase(heading string) column { return column{heading: heading, least: 12} 
 const gap = "  " // between columns
 
 // table writes rows below headings. Empty columns are left out. If the rest is too wide, cells are
-// broken at blanks first. Then the columns that do not fit stand on lines of their own, below each
-// row, and their headings too. Nothing is cut.
+// broken at blanks first. Then the widest columns are moved to lines of their own, below each row,
+// and their headings too, until the others fit. Nothing is cut.
 func (l *layout) table(columns []column, rows [][]string) {
 	cells := make([][]string, len(rows)+1) // [row][column]
 	var kept []column
@@ -202,19 +207,19 @@ func (l *layout) table(columns []column, rows [][]string) {
 		return
 	}
 	l.begin(tableBlock)
-	widths, ends := l.widths(kept, cells)
+	widths, lines := l.widths(kept, cells)
 	for _, row := range cells {
-		from, indent := 0, ""
-		for _, to := range ends {
-			l.cells(kept[from:to], widths[from:to], row[from:to], indent)
-			from, indent = to, gap
+		indent := ""
+		for _, line := range lines {
+			l.cells(kept, widths, row, line, indent)
+			indent = gap
 		}
 	}
 }
 
 // widths are those of the columns: of the widest cell, or less if it may be broken and its line is
-// too short. Ends are the columns before which the lines of a row end.
-func (l *layout) widths(columns []column, cells [][]string) (widths, ends []int) {
+// too short. Lines say which columns stand in which line of a row.
+func (l *layout) widths(columns []column, cells [][]string) (widths []int, lines [][]int) {
 	least, widest := make([]int, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
 		for _, row := range cells {
@@ -228,40 +233,77 @@ func (l *layout) widths(columns []column, cells [][]string) (widths, ends []int)
 		}
 		least[i] = min(least[i], widest[i])
 	}
-	for from, used := 0, -len(gap); from < len(columns); used = 0 {
-		to := from
-		for to < len(columns) && (to == from || used+len(gap)+least[to] <= l.width) {
-			used += len(gap) + least[to]
-			to++
+	lines = l.arrange(least, widest)
+	widths = least
+	for _, line := range lines {
+		room := l.width - wide(least, line)
+		for _, i := range line {
+			more := min(widest[i]-least[i], max(room, 0))
+			widths[i], room = widths[i]+more, room-more
 		}
-		for i := from; i < to; i++ {
-			more := min(widest[i]-least[i], max(l.width-used, 0))
-			widths, used = append(widths, least[i]+more), used+more
-		}
-		ends, from = append(ends, to), to
 	}
-	return widths, ends
+	return widths, lines
 }
 
-// cells writes cells side by side. Those of prose may have several lines.
-func (l *layout) cells(columns []column, widths []int, row []string, indent string) {
+// arrange says which columns stand in which line of a row.
+func (l *layout) arrange(least, widest []int) [][]int {
+	var first, moved []int
+	for i := range least {
+		first = append(first, i)
+	}
+	for len(first) > 1 && wide(least, first) > l.width {
+		at := 0
+		for n, i := range first {
+			if widest[i] >= widest[first[at]] {
+				at = n
+			}
+		}
+		if at == 0 { // it stays, and the others stand below it
+			return append([][]int{first[:1], first[1:]}, single(moved)...)
+		}
+		moved = append(moved, first[at])
+		first = slices.Delete(first, at, at+1)
+	}
+	return append([][]int{first}, single(moved)...)
+}
+
+// wide is how wide some columns are together.
+func wide(widths, columns []int) int {
+	all := -len(gap)
+	for _, i := range columns {
+		all += widths[i] + len(gap)
+	}
+	return all
+}
+
+// single returns a line for each column.
+func single(columns []int) (lines [][]int) {
+	slices.Sort(columns)
+	for _, i := range columns {
+		lines = append(lines, []int{i})
+	}
+	return lines
+}
+
+// cells writes some cells of a row side by side. Those that are broken have several lines.
+func (l *layout) cells(columns []column, widths []int, row []string, which []int, indent string) {
 	broken, most := make([][]string, len(row)), 1
-	for i, text := range row {
-		broken[i] = []string{text}
+	for _, i := range which {
+		broken[i] = []string{row[i]}
 		if columns[i].least > 0 {
-			broken[i] = wrapped(text, min(widths[i], l.width-len(indent)), "")
+			broken[i] = wrapped(row[i], min(widths[i], l.width-len(indent)), "")
 		}
 		most = max(most, len(broken[i]))
 	}
 	for n := range most {
 		line := indent
-		for i, c := range columns {
+		for at, i := range which {
 			text := ""
 			if n < len(broken[i]) {
 				text = broken[i][n]
 			}
 			blanks := strings.Repeat(" ", max(widths[i]-columnsOf(text), 0))
-			if c.right {
+			if columns[i].right && (at > 0 || indent == "") {
 				text = blanks + text
 			} else {
 				text += blanks

@@ -40,7 +40,7 @@ Files without a checksum:
 URL
   SIZE
 ` + url + `
-   1 B
+  1 B
 
 Unverified:
   ` + url + `

@@ -2,8 +2,6 @@ package cmd
 
 import (
 	"fmt"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -87,114 +85,116 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, n needs) e
 	})
 }
 
-func listSummary(to *layout, l *mirror.Listing) {
-	var out strings.Builder
-	writeListHeader(&out, l)
-	out.WriteString("\n")
-	writeListTable(&out, l)
-	out.WriteString("\n")
-	writeListImage(&out, "agent image", l.AgentImage)
-	writeListImage(&out, "watcher image", l.WatcherImage)
-	if c := l.Chart; c != nil {
-		fmt.Fprintf(&out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), c.File.VerifiedBy.What())
+func listSummary(out *layout, l *mirror.Listing) {
+	out.identity(l.Identity)
+	text := fmt.Sprintf("%s, %s: %s", count(len(l.Plugins), "plugin"), count(l.Totals.Files, "file"), size(l.Totals.Bytes))
+	if l.Totals.UnknownSizes > 0 {
+		text += fmt.Sprintf(", %d of unknown size", l.Totals.UnknownSizes)
 	}
-	writeListTotals(&out, l)
-	writeConfigured(&out, l.Values)
-	to.raw(out.String())
-}
-
-func writeListHeader(out *strings.Builder, l *mirror.Listing) {
-	writeIdentity(out, l.Identity)
-	if l.Tag != "" {
-		fmt.Fprintf(out, "  tag %s\n", tameName(l.Tag))
+	if l.Totals.AllBytes > l.Totals.Bytes {
+		text += fmt.Sprintf("; %s with images and the chart", size(l.Totals.AllBytes))
 	}
+	out.item("%s", text)
+	out.tagged(l.Tag, l.Digest, 0)
 	if l.Mount != "" {
-		fmt.Fprintf(out, "  the agent must see it at %s\n", tameName(l.Mount))
+		out.item("the agent must see it at %s", l.Mount)
 	}
-	if len(l.MountOnly) > 0 {
-		fmt.Fprintf(out, "  to be mounted only, for %s: it has no program to fill a volume\n", agent.JoinPlatforms(l.MountOnly))
-	}
+	var repositories [][]string
 	for _, r := range l.Repositories {
-		fmt.Fprintf(out, "  repository %s: %s\n", r.Name, r.URL)
+		repositories = append(repositories, []string{r.Name, r.URL})
+	}
+	out.table([]column{word("REPOSITORY"), word("INDEX")}, repositories)
+	writeListTable(out, l)
+	var files []checked
+	for _, f := range l.Files() {
+		files = append(files, checked{f.URL, f.Size, f.VerifiedBy})
+	}
+	out.checksums(files)
+	writeListMembers(out, l)
+	out.replaced(replacedIn(l))
+	out.unverified(files, "")
+	out.configured(l.Values)
+	if len(l.MountOnly) > 0 {
+		out.note("for %s, the image can be mounted, but cannot fill a volume: it has no program for that.", agent.JoinPlatforms(l.MountOnly))
 	}
 }
 
-func writeIdentity(out *strings.Builder, m mirror.Identity) {
-	if m.Target != "" {
-		out.WriteString(form.SourceName(m.Target) + ": ")
+// identity says what a mirror is.
+func (l *layout) identity(m mirror.Identity) {
+	subject, what := form.SourceName(m.Target), forms.All.NameOf(m.Kind)
+	if m.Target == "" {
+		subject, what = "upstream", "what it offers"
 	}
-	out.WriteString(forms.All.NameOf(m.Kind))
 	if m.BotkubeVersion != "" {
-		out.WriteString(" of Botkube " + m.BotkubeVersion)
+		what += " of Botkube " + m.BotkubeVersion
 	}
 	if len(m.Platforms) > 0 {
-		out.WriteString(" for " + agent.JoinPlatforms(m.Platforms))
+		what += " for " + agent.JoinPlatforms(m.Platforms)
 	}
-	out.WriteString("\n")
-	if m.Digest != "" {
-		fmt.Fprintf(out, "  digest %s\n", m.Digest)
-	}
+	l.verdict(plain, subject, what)
 }
 
-func writeListTable(out *strings.Builder, l *mirror.Listing) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PLUGIN\tTYPE\tVERSION\tPLATFORM\tSIZE\tCHECKSUM BY")
+func replacedIn(l *mirror.Listing) (all []lock.Replaced) {
+	for _, p := range l.Plugins {
+		all = append(all, lock.ReplacedIn([]lock.Plugin{p.Plugin})...)
+	}
+	return all
+}
+
+func writeListTable(out *layout, l *mirror.Listing) {
+	var rows, templates [][]string
 	fromNewest := false
+	add := func(name, kind, version, platform string, f mirror.ListedFile) {
+		rows = append(rows, []string{name, kind, version, platform, sizeOf(f), checksumFrom(f.VerifiedBy)})
+	}
 	for _, p := range l.Plugins {
 		for _, b := range p.Builds {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Repository+"/"+p.Name, p.Type, p.Version, b.Platform, sizeAndChecksum(b.File))
+			add(p.Repository+"/"+p.Name, string(p.Type), p.Version, b.Platform.String(), b.File)
 			for _, d := range b.Dependencies {
-				name := d.Name
+				name := "  " + d.Name
 				if d.FromNewest {
 					name += " *"
 					fromNewest = true
 				}
-				fmt.Fprintf(w, "  %s\tdependency\t\t%s\t%s\n", name, b.Platform, sizeAndChecksum(d.File))
+				add(name, "dependency", "", b.Platform.String(), d.File)
 			}
 		}
 		for _, t := range p.Templates {
-			fmt.Fprintf(w, "  %s\ttemplates\t\tall\t%s\n", t.Ref, sizeAndChecksum(t.File))
+			templates = append(templates, []string{p.Repository + "/" + p.Name, sizeOf(t.File), checksumFrom(t.File.VerifiedBy), t.Ref})
 		}
 	}
-	w.Flush()
-	var replaced []lock.Replaced
-	for _, p := range l.Plugins {
-		replaced = append(replaced, lock.ReplacedIn([]lock.Plugin{p.Plugin})...)
-	}
-	writeReplaced(out, replaced)
+	out.table([]column{word("PLUGIN"), word("TYPE"), word("VERSION"), word("PLATFORM"), number("SIZE"), word("CHECKSUM FROM")}, rows)
 	if fromNewest {
-		out.WriteString("* only a newer version of the plugin lists it, but the agent looks for it all the same\n")
+		out.text("* Only a newer version of the plugin lists it, but the agent looks for it all the same.")
 	}
+	out.table([]column{word("TEMPLATES OF"), number("SIZE"), word("CHECKSUM FROM"), word("SOURCE")}, templates)
 }
 
-func sizeAndChecksum(f mirror.ListedFile) string {
-	s := "unknown"
-	if f.Size >= 0 {
-		s = size(f.Size)
+func sizeOf(f mirror.ListedFile) string {
+	if f.Size < 0 {
+		return "unknown"
 	}
-	return s + "\t" + f.VerifiedBy.What()
+	return size(f.Size)
 }
 
-func writeListImage(out *strings.Builder, what string, im *mirror.ListedImage) {
-	if im == nil {
-		return
+// writeListMembers lists images and the chart.
+func writeListMembers(out *layout, l *mirror.Listing) {
+	var members, images [][]string
+	for _, m := range []struct {
+		what  string
+		image *mirror.ListedImage
+	}{{"agent image", l.AgentImage}, {"watcher image", l.WatcherImage}} {
+		if m.image == nil {
+			continue
+		}
+		members = append(members, []string{m.what, m.image.Reference, size(m.image.Size), ""})
+		for _, p := range m.image.Platforms {
+			images = append(images, []string{m.what, p.Platform.String(), size(p.Size), p.SHA256.OCI()})
+		}
 	}
-	fmt.Fprintf(out, "%s %s, %s\n", what, im.Reference, size(im.Size))
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, p := range im.Platforms {
-		fmt.Fprintf(w, "  %s\t%s\tsha256:%s\n", p.Platform, size(p.Size), p.SHA256)
+	if c := l.Chart; c != nil {
+		members = append(members, []string{"Helm chart", c.Name + " " + c.Version, sizeOf(c.File), checksumFrom(c.File.VerifiedBy)})
 	}
-	w.Flush()
-}
-
-func writeListTotals(out *strings.Builder, l *mirror.Listing) {
-	fmt.Fprintf(out, "%s, %s: %s", count(len(l.Plugins), "plugin"), count(l.Totals.Files, "file"), size(l.Totals.Bytes))
-	if l.Totals.UnknownSizes > 0 {
-		fmt.Fprintf(out, ", %d of unknown size", l.Totals.UnknownSizes)
-	}
-	if l.Totals.AllBytes > l.Totals.Bytes {
-		fmt.Fprintf(out, "; %s with all that is there", size(l.Totals.AllBytes))
-	}
-	out.WriteString("\n")
-	writeChecksums(out, l.Files(), func(f mirror.ListedFile) (string, lock.ChecksumSource) { return f.URL, f.VerifiedBy })
+	out.table([]column{word("ALSO"), word("NAME"), number("SIZE"), word("CHECKSUM FROM")}, members)
+	out.table([]column{word("IMAGE"), word("PLATFORM"), number("SIZE"), word("DIGEST")}, images)
 }

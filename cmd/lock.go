@@ -46,8 +46,9 @@ The others are, because their checksum must be computed.`,
 			if o.Selection, err = sel.selection(g); err != nil {
 				return err
 			}
+			var before []byte
 			if file != "-" {
-				if err := checkLockFile(file); err != nil {
+				if before, err = checkLockFile(file); err != nil {
 					return err
 				}
 				o.Replaces = file
@@ -76,7 +77,13 @@ The others are, because their checksum must be computed.`,
 			if err := writeFile(c.Context(), file, data); err != nil {
 				return fmt.Errorf("writing the lock: %w", err)
 			}
-			return g.print(l, func(out *layout) { out.raw(lockSummary(file, l, configured)) })
+			state := "written"
+			if bytes.Equal(before, data) {
+				state = "unchanged"
+			} else if len(before) > 0 {
+				state = "renewed"
+			}
+			return g.print(l, func(out *layout) { lockSummary(out, file, state, l, configured) })
 		},
 	}
 	sel.register(c, false)
@@ -88,21 +95,22 @@ The others are, because their checksum must be computed.`,
 
 // checkLockFile refuses a place where a lock cannot be written. It refuses to replace a file that is
 // not a lock, such as a bundle or Helm values. A lock with git's conflict marks counts as a lock.
-func checkLockFile(file string) error {
+// It returns what is there.
+func checkLockFile(file string) ([]byte, error) {
 	if strings.HasPrefix(file, form.RegistryPrefix) {
-		return fault.New(fault.Usage, "a lock is written to a file, not to %s", file).WithHint("name a file, or - for standard output")
+		return nil, fault.New(fault.Usage, "a lock is written to a file, not to %s", file).WithHint("name a file, or - for standard output")
 	}
 	if err := atomicfile.Check(file); err != nil {
-		return err
+		return nil, err
 	}
 	data, err := disk.ReadRegular(file, lock.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (len(data) == 0 || bytes.Contains(data, []byte(`"schemaVersion"`))) {
-		return nil
+		return data, nil
 	}
 	if err != nil && fault.KindOf(err) != fault.Integrity {
-		return fault.New(fault.Usage, "the output %s exists, and cannot be read: %w", file, err).WithHint("make it readable, or name another file for the lock")
+		return nil, fault.New(fault.Usage, "the output %s exists, and cannot be read: %w", file, err).WithHint("make it readable, or name another file for the lock")
 	}
-	return fault.New(fault.Usage, "the output %s exists, and is not a lock", file).WithHint("name another file for the lock, or move %s away", file)
+	return nil, fault.New(fault.Usage, "the output %s exists, and is not a lock", file).WithHint("name another file for the lock, or move %s away", file)
 }
 
 // writeFile replaces a file in one step, or leaves it as it is.
@@ -121,13 +129,20 @@ func writeFile(ctx context.Context, name string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string {
-	var out strings.Builder
-	writeConfigured(&out, configured)
-	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms))
-	writeChecksums(&out, l.Artifacts, func(a lock.Artifact) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
-	writeReplaced(&out, lock.ReplacedIn(l.Plugins))
-	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
-	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
-	return out.String()
+func lockSummary(out *layout, file, state string, l *lock.Lock, configured *configured.Agent) {
+	var files []checked
+	for _, a := range l.Artifacts {
+		files = append(files, checked{a.URL, a.Size, a.VerifiedBy})
+	}
+	out.verdict(good, file, state, fmt.Sprintf("%s and %s for %s", count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms)))
+	out.checksums(files)
+	out.members(l.AgentImage, l.WatcherImage, l.Chart)
+	out.replaced(lock.ReplacedIn(l.Plugins))
+	out.unverified(files, "botkube-mirror list "+file)
+	out.configured(configured)
+	what := "commit the lock, and pull what it pins"
+	if state == "unchanged" {
+		what = "pull what the lock pins"
+	}
+	out.next(what, "botkube-mirror pull --lock "+file+" -o bundle.tar")
 }

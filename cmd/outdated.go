@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +49,7 @@ downloads no plugin and no dependency.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(found, func(out *layout) { out.raw(outdatedSummary(found, g.givenForNetwork())) }); err != nil {
+			if err := g.print(found, func(out *layout) { outdatedSummary(out, found, g.givenForNetwork()) }); err != nil {
 				return err
 			}
 			if err := found.Failure(); err != nil || !exitCode || !found.Outdated {
@@ -81,42 +80,38 @@ func (g *global) givenForNetwork() (flags []string) {
 
 // outdatedSummary has the verdict first, then what is the most urgent. The flags are those that the
 // commands it names need, too.
-func outdatedSummary(o *mirror.Outdated, flags []string) string {
-	var out strings.Builder
-	writeVerdict(&out, o)
-	writeDifferences(&out, "Replaced in place", o.Replaced)
-	if o.Release != nil && o.Release.Newer {
-		fmt.Fprintf(&out, "\nNewer release\n  Botkube %s -> %s\n", o.BotkubeVersion, o.Release.Version)
-	}
-	writeNewerPlugins(&out, o.Plugins)
-	writeDifferences(&out, "Other changes", o.Changed)
-	if o.Outdated {
-		writeUncompared(&out, o)
-	}
-	writeFailed(&out, o.Failed)
-	if len(o.Next) > 0 {
-		out.WriteString("\nNext")
-		if len(o.Replaced) > 0 {
-			out.WriteString(" (ask the publisher first)")
-		}
-		out.WriteString("\n")
-		for _, command := range o.Next {
-			fmt.Fprintf(&out, "  %s\n", tameName(command))
-		}
-		if len(flags) > 0 {
-			fmt.Fprintf(&out, "Add to lock and pull the flags that you gave here: %s\n", strings.Join(flags, ", "))
+func outdatedSummary(out *layout, o *mirror.Outdated, flags []string) {
+	writeOutdatedVerdict(out, o)
+	writeDifferences(out, "Replaced in place:", o.Replaced)
+	writeNewer(out, o)
+	writeDifferences(out, "Other changes:", o.Changed)
+	writeUncompared(out, o)
+	if len(o.Failed) > 0 {
+		out.title("Not compared, because of the errors below:")
+		for _, f := range o.Failed {
+			out.item("%s", f.About)
 		}
 	}
 	if len(o.NextLeavesOut) > 0 {
-		out.WriteString("\nReplacements (--dependency) that the new lock will not have\n")
+		out.title("The new lock will not have these replacements (--dependency):")
 		for _, text := range o.NextLeavesOut {
-			fmt.Fprintf(&out, "  %s\n", tameName(text))
+			out.item("%s", text)
 		}
 	}
-	return out.String()
+	if len(o.Next) == 0 {
+		return
+	}
+	what := "renew the lock"
+	if len(o.Replaced) > 0 {
+		what = "ask the publisher first, then renew the lock"
+	}
+	if len(flags) > 0 {
+		what += ", with the flags that you gave here: " + strings.Join(flags, ", ")
+	}
+	out.next(what, o.Next...)
 }
 
-func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
+func writeOutdatedVerdict(out *layout, o *mirror.Outdated) {
 	var found []string
 	if o.Release != nil && o.Release.Newer {
 		found = append(found, "Botkube "+o.Release.Version)
@@ -144,99 +139,92 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	if n := len(o.Changed); n > 0 {
 		found = append(found, count(n, "other change"))
 	}
+	name := form.SourceName(o.Target)
 	if n := len(o.Replaced); n > 0 {
-		fmt.Fprintf(out, "ALARM: upstream changed %s that must not change.\nAsk the publisher before you use the new content.\n", count(n, "thing"))
+		out.verdict(bad, "ALARM", fmt.Sprintf("upstream changed %s that must not change", count(n, "thing")))
+		out.item("Ask the publisher before you use the new content.")
 	}
-	name := tameName(form.SourceName(o.Target))
 	switch {
 	case len(found) > 0:
-		fmt.Fprintf(out, "%s is outdated: %s\n", name, strings.Join(found, ", "))
+		out.verdict(caution, name, "outdated", found...)
 	case len(o.Replaced) > 0:
-		fmt.Fprintf(out, "%s: nothing newer was found\n", name)
+		out.verdict(plain, name, "nothing newer was found")
 	case len(o.Failed) > 0:
-		fmt.Fprintf(out, "%s: nothing newer was found, but the comparison is incomplete\n", name)
+		out.verdict(caution, name, "nothing newer was found", "but the comparison is incomplete")
 	default:
 		with := ""
 		if o.Release != nil {
-			with = " with Botkube " + o.BotkubeVersion
+			with = "with Botkube " + o.BotkubeVersion
 		}
-		fmt.Fprintf(out, "%s is up to date%s%s\n", name, with, notComparedFiles("; ", o))
+		out.verdict(good, name, "up to date", with)
 	}
 }
 
-func notComparedFiles(before string, o *mirror.Outdated) string {
-	if len(o.NotCompared) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s%d of %s not compared: upstream gives no checksum", before, len(o.NotCompared), count(o.Files, "file"))
-}
-
-func writeUncompared(out *strings.Builder, o *mirror.Outdated) {
+// writeUncompared says how many files have no checksum to compare. It lists them if there is
+// something to update to.
+func writeUncompared(out *layout, o *mirror.Outdated) {
 	if len(o.NotCompared) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "\n%s\n", notComparedFiles("", o))
+	text := fmt.Sprintf("%d of %s not compared: upstream gives no checksum", len(o.NotCompared), count(o.Files, "file"))
+	if !o.Outdated {
+		out.note("%s", text)
+		return
+	}
+	out.title("%s", text)
 	for _, f := range o.NotCompared {
-		fmt.Fprintf(out, "  %s\n", tameName(f.URL))
+		out.item("%s", f.URL)
 		if f.Reason != mirror.NoChecksum {
-			fmt.Fprintf(out, "    %s\n", oneLine(f.Reason))
+			out.item("  %s", oneLine(f.Reason))
 		}
 	}
+	out.last = textBlock
 }
 
-func writeFailed(out *strings.Builder, all []mirror.FailedQuestion) {
+func writeDifferences(out *layout, title string, all []mirror.UpstreamChange) {
 	if len(all) == 0 {
 		return
 	}
-	out.WriteString("\nNot compared (the error says why)\n")
-	for _, f := range all {
-		fmt.Fprintf(out, "  %s\n", tameName(f.About))
-	}
-}
-
-func writeDifferences(out *strings.Builder, heading string, all []mirror.UpstreamChange) {
-	if len(all) == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\n%s\n", heading)
+	out.title("%s", title)
 	for _, d := range all {
-		fmt.Fprintf(out, "%s %s\n", changeSigns[d.Change], tameName(d.What()))
+		out.item("%s %s", changeSigns[d.Change], d.What())
 		if how, found := strings.CutPrefix(d.String(), d.What()+": "); found {
-			how = tameName(how)
-			if len(how) > 76 {
-				how = strings.Replace(how, " -> ", "\n    -> ", 1)
+			if from, to, changed := strings.Cut(how, " -> "); changed && columnsOf(how)+len("      ") > out.width {
+				out.item("    %s", from)
+				how = "-> " + to
 			}
-			fmt.Fprintf(out, "    %s\n", how)
+			out.item("    %s", how)
 		}
 		if len(d.Plugins) > 0 {
-			fmt.Fprintf(out, "    needed by %s\n", tameName(strings.Join(d.Plugins, ", ")))
+			out.item("    needed by %s", strings.Join(d.Plugins, ", "))
 		}
 	}
+	out.last = textBlock
 }
 
-func writeNewerPlugins(out *strings.Builder, all []mirror.NewerPlugin) {
-	if len(all) == 0 {
-		return
+// writeNewer lists the newer release, and plugins that have a newer version or are gone.
+func writeNewer(out *layout, o *mirror.Outdated) {
+	var rows [][]string
+	if o.Release != nil && o.Release.Newer {
+		rows = append(rows, []string{"Botkube", "", o.BotkubeVersion, o.Release.Version, ""})
 	}
-	heading := "Newer plugins"
-	if slices.ContainsFunc(all, func(p mirror.NewerPlugin) bool { return p.Newest == "" }) {
-		heading = "Plugins"
-	}
-	fmt.Fprintf(out, "\n%s\n", heading)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "  PLUGIN\tTYPE\tHERE\tNEWEST\tIN")
-	for _, p := range all {
+	for _, p := range o.Plugins {
 		in, newest := "its repository", p.Newest
 		if p.Release != "" {
 			in = "Botkube " + p.Release
 		}
 		if newest == "" {
 			newest = "gone"
-			for _, at := range p.Elsewhere {
-				newest = "now " + at.String()
+			if len(p.Elsewhere) > 0 {
+				newest = "moved"
 			}
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tameName(agent.PluginKey{Repository: p.Repository, Name: p.Name}.String()), p.Type, tameName(strings.Join(p.Versions, ", ")), tameName(newest), in)
+		rows = append(rows, []string{agent.PluginKey{Repository: p.Repository, Name: p.Name}.String(), string(p.Type), strings.Join(p.Versions, ", "), newest, in})
 	}
-	w.Flush()
+	out.table([]column{word("NEWER"), word("TYPE"), word("HERE"), word("NEWEST"), word("IN")}, rows)
+	for _, p := range o.Plugins {
+		for _, at := range p.Elsewhere {
+			out.note("%s moved to %s", agent.PluginKey{Repository: p.Repository, Name: p.Name}, at)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -11,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -32,34 +34,209 @@ func (g *global) printTo(w io.Writer, result any, text func(*layout)) error {
 	return err
 }
 
-// writeConfigured says what values files leave out.
-func writeConfigured(out *strings.Builder, c *configured.Agent) {
-	if c != nil {
-		writeLines(out, c.Lines())
+// configured says what values files leave out.
+func (l *layout) configured(c *configured.Agent) {
+	if c == nil {
+		return
+	}
+	writeLeftOut(l, c.LeftOut)
+	for _, n := range c.Notes {
+		l.note("%s", n)
 	}
 }
 
-func writeLines(out *strings.Builder, lines []string) {
-	for _, l := range lines {
-		fmt.Fprintf(out, "%s\n", tameName(strings.ReplaceAll(clipped(l), "\n", "; ")))
+// checksumFrom says in a table where a checksum comes from.
+func checksumFrom(by lock.ChecksumSource) string {
+	switch by {
+	case lock.ByNone:
+		return "unverified"
+	case lock.ByLock:
+		return "earlier lock"
+	case lock.ByFlag:
+		return "--dependency"
 	}
+	return string(by)
 }
 
-// writeChecksums says where the checksums of files come from, and lists the files without one.
-func writeChecksums[F any](out *strings.Builder, files []F, checksum func(F) (url string, by lock.ChecksumSource)) {
-	counts := map[lock.ChecksumSource]int{}
-	var unverified []string
+// checked is a file of upstream, its size if known, and where its checksum comes from.
+type checked struct {
+	url  string
+	size int64
+	by   lock.ChecksumSource
+}
+
+// checksums counts files by where their checksums come from.
+func (l *layout) checksums(files []checked) {
+	count := map[lock.ChecksumSource]int{}
+	bytes := map[lock.ChecksumSource]int64{}
+	unknown := map[lock.ChecksumSource]bool{}
 	for _, f := range files {
-		url, by := checksum(f)
-		counts[by]++
-		if by == lock.ByNone {
-			unverified = append(unverified, url)
+		count[f.by]++
+		bytes[f.by] += max(f.size, 0)
+		unknown[f.by] = unknown[f.by] || f.size < 0
+	}
+	var rows [][]string
+	for _, by := range lock.ChecksumSources {
+		if count[by] > 0 {
+			rows = append(rows, []string{checksumFrom(by), strconv.Itoa(count[by]), atLeast(bytes[by], unknown[by])})
 		}
 	}
-	fmt.Fprintf(out, "checksums given: %s\n", countsBySource(counts))
-	for _, url := range unverified {
-		fmt.Fprintf(out, "  nobody vouches for %s\n", url)
+	l.table([]column{word("CHECKSUM FROM"), number("FILES"), number("SIZE")}, rows)
+}
+
+// mostUnverified is how many files without a checksum a summary lists, if another command has all.
+const mostUnverified = 10
+
+// unverified lists the files without a checksum. If there are many, it lists some, and says which
+// command lists all; without a command, it lists all of them.
+func (l *layout) unverified(files []checked, all string) {
+	var urls []string
+	for _, f := range files {
+		if f.by == lock.ByNone {
+			urls = append(urls, f.url)
+		}
 	}
+	if len(urls) == 0 {
+		return
+	}
+	l.title("Unverified: no publisher checksum for")
+	for i, url := range urls {
+		if more := len(urls) - i; all != "" && i == mostUnverified && more > 1 {
+			l.item("and %d more: %s lists all", more, all)
+			break
+		}
+		l.item("%s", url)
+	}
+	l.last = textBlock
+}
+
+// replaced lists the dependencies of plugins that are not their index's: once for an executor and a
+// source of one name.
+func (l *layout) replaced(all []lock.Replaced) {
+	var rows [][]string
+	told := map[string]bool{}
+	for _, d := range all {
+		if told[d.String()] {
+			continue
+		}
+		told[d.String()] = true
+		instead, note := d.Replaces, ""
+		switch {
+		case d.Replaces == lock.ReplacesNothing:
+			instead = "nothing: the index has none"
+		case d.SameFile():
+			note = "the same file, other parameters"
+		}
+		rows = append(rows, []string{d.Dependency, d.Plugin.String(), d.Platform.String(), note, d.URL, instead})
+	}
+	l.table([]column{word("REPLACED"), word("PLUGIN"), word("PLATFORM"), word("NOTE"), word("URL"), word("INSTEAD OF")}, rows)
+}
+
+// members lists what a bundle holds beside plugins.
+func (l *layout) members(agentImage, watcherImage *lock.Image, chart *lock.Chart) {
+	var rows [][]string
+	var partial []string
+	for _, m := range []struct {
+		what  string
+		image *lock.Image
+	}{{"agent image", agentImage}, {"watcher image", watcherImage}} {
+		if m.image == nil {
+			continue
+		}
+		var platforms []agent.Platform
+		for _, manifest := range m.image.Manifests {
+			platforms = append(platforms, manifest.Platform)
+		}
+		rows = append(rows, []string{m.what, m.image.Reference, agent.JoinPlatforms(platforms), ""})
+		if m.image.Index == nil {
+			partial = append(partial, m.image.Reference)
+		}
+	}
+	if chart != nil {
+		rows = append(rows, []string{"Helm chart", chart.Name + " " + chart.Version, "", checksumFrom(chart.VerifiedBy)})
+	}
+	l.table([]column{word("ALSO"), word("NAME"), word("PLATFORMS"), word("CHECKSUM FROM")}, rows)
+	for _, reference := range partial {
+		l.note("only some platforms of %s are mirrored. In your registry, its index has another digest than upstream's. --whole-image keeps upstream's.", reference)
+	}
+}
+
+// written says what became of outputs, what they have, and what was downloaded for them.
+func (l *layout) written(outputs []mirror.OutputResult, contents, traffic string) {
+	subject, state := count(len(outputs), "output"), "already complete"
+	var rows [][]string
+	for _, o := range outputs {
+		is, bytes := "unchanged", ""
+		if o.Changed {
+			is, state = "written", "complete"
+		}
+		if o.Digest != "" {
+			bytes = size(o.Size)
+		}
+		rows = append(rows, []string{o.String(), is, o.Tag, bytes, o.Digest})
+	}
+	if len(outputs) == 1 {
+		subject = outputs[0].String()
+	}
+	l.verdict(good, subject, state, contents)
+	if traffic != "" {
+		l.item("%s", traffic)
+	}
+	if len(outputs) > 1 {
+		l.table([]column{word("OUTPUT"), word("STATE"), word("TAG"), number("SIZE"), word("DIGEST")}, rows)
+		return
+	}
+	for _, o := range outputs {
+		l.tagged(o.Tag, o.Digest, o.Size)
+	}
+}
+
+// tagged writes the tag, the size and the digest of a mirror, if it has them.
+func (l *layout) tagged(tag, digest string, bytes int64) {
+	if tag != "" && bytes > 0 {
+		l.item("tag %s, %s", tag, size(bytes))
+	} else if tag != "" {
+		l.item("tag %s", tag)
+	}
+	if digest != "" {
+		l.item("digest %s", digest)
+	}
+}
+
+// steps says how outputs are used. The notes of all come before the first step.
+func (l *layout) steps(all []form.Advice) {
+	for _, a := range all {
+		for _, n := range a.Notes {
+			l.note("%s", n)
+		}
+	}
+	for _, a := range all {
+		for _, step := range a.Steps {
+			if step.Or {
+				l.or(step.Do, step.Commands...)
+			} else {
+				l.next(step.Do, step.Commands...)
+			}
+		}
+	}
+}
+
+// settings lists Helm values.
+func (l *layout) settings(all []form.Setting) {
+	var rows [][]string
+	for _, s := range all {
+		rows = append(rows, []string{s.Key, s.Value})
+	}
+	l.table([]column{word("HELM VALUE"), word("SET TO")}, rows)
+}
+
+// contents counts what a mirror holds.
+func contents(plugins, dependencies int, platforms []agent.Platform) string {
+	text := count(plugins, "plugin")
+	if dependencies > 0 {
+		text += " and " + plural(dependencies, "dependency", "dependencies")
+	}
+	return text + " for " + agent.JoinPlatforms(platforms)
 }
 
 func countsBySource(counts map[lock.ChecksumSource]int) string {
@@ -70,52 +247,6 @@ func countsBySource(counts map[lock.ChecksumSource]int) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// writeReplaced lists the dependencies of plugins that are not their index's: once for an executor
-// and a source of one name.
-func writeReplaced(out *strings.Builder, all []lock.Replaced) {
-	told := map[string]bool{}
-	for _, d := range all {
-		if line := tameName(d.String()) + "\n"; !told[line] {
-			told[line] = true
-			out.WriteString(line)
-		}
-	}
-}
-
-// writeMembers lists what a bundle holds beside plugins.
-func writeMembers(out *strings.Builder, agentImage, watcherImage *lock.Image, chart *lock.Chart) {
-	writeImage(out, "agent image", agentImage)
-	writeImage(out, "watcher image", watcherImage)
-	if chart != nil {
-		fmt.Fprintf(out, "chart %s %s, checksum by %s\n", chart.Name, chart.Version, chart.VerifiedBy.What())
-	}
-}
-
-func writeImage(out *strings.Builder, what string, image *lock.Image) {
-	if image == nil {
-		return
-	}
-	var all []agent.Platform
-	for _, m := range image.Manifests {
-		all = append(all, m.Platform)
-	}
-	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, agent.JoinPlatforms(all))
-	if image.Index == nil {
-		out.WriteString("  a part of upstream's image: where it is pushed, its index has another digest; --whole-image keeps upstream's\n")
-	}
-}
-
-func writeState(out *strings.Builder, o mirror.OutputResult) {
-	state := "complete"
-	if !o.Changed {
-		state = "complete, and was before: nothing was written"
-	}
-	fmt.Fprintf(out, "%s is %s\n", o.String(), state)
-	if o.Digest != "" {
-		fmt.Fprintf(out, "  %s %s, %s\n", o.Tag, o.Digest, size(o.Size))
-	}
 }
 
 func count(n int, noun string) string { return plural(n, noun, noun+"s") }

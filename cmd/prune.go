@@ -2,9 +2,7 @@ package cmd
 
 import (
 	"fmt"
-	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -27,7 +25,9 @@ and leftovers of runs that were killed.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var pruned mirror.Pruned
 			var err error
+			subject := "store"
 			if len(args) == 1 {
+				subject = args[0]
 				p := g.progress()
 				pruned, err = (&mirror.Session{Observe: p.observe}).Prune(c.Context(), args[0], dry)
 				p.close()
@@ -37,12 +37,15 @@ and leftovers of runs that were killed.`,
 					return opened
 				}
 				defer s.Close()
+				if dir, err := g.storeDir(); err == nil {
+					subject += " " + dir
+				}
 				pruned, err = mirror.SweepStore(c.Context(), s)
 			}
 			if err != nil {
 				return err
 			}
-			return g.print(pruned, func(out *layout) { out.raw(pruneSummary(pruned)) })
+			return g.print(pruned, func(out *layout) { pruneSummary(out, subject, pruned) })
 		},
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "Print what would be removed and how many bytes that frees")
@@ -50,18 +53,20 @@ and leftovers of runs that were killed.`,
 	return c
 }
 
-func pruneSummary(p mirror.Pruned) string {
+func pruneSummary(out *layout, subject string, p mirror.Pruned) {
 	if len(p.Removed) == 0 && p.Bytes == 0 {
-		return "nothing to remove\n"
+		out.verdict(good, subject, "nothing to remove")
+		return
 	}
-	removed, freed := "removed", "freed"
+	title, state, freed := "Removed:", "pruned", "freed"
 	if p.DryRun {
-		removed, freed = "would remove", "would be freed"
+		title, state, freed = "Would be removed:", "dry run", "to free"
 	}
-	var out strings.Builder
-	for _, name := range p.Removed {
-		fmt.Fprintf(&out, "%s %s\n", removed, name)
+	out.verdict(plain, subject, state, fmt.Sprintf("%s and %s %s", count(len(p.Removed), "file"), size(p.Bytes), freed))
+	if len(p.Removed) > 0 {
+		out.title("%s", title)
+		for _, name := range p.Removed {
+			out.item("%s", name)
+		}
 	}
-	fmt.Fprintf(&out, "%s %s\n", humanize.IBytes(uint64(p.Bytes)), freed)
-	return out.String()
 }

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -71,7 +71,7 @@ unless you give --keep-going.`,
 			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (o.DryRun || g.format == "json")) {
 				return err
 			}
-			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(pullSummary(result)) }))
+			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { pullSummary(out, result) }))
 		},
 	}
 	sel.register(c, false)
@@ -89,98 +89,124 @@ func keepGoingFlag(c *cobra.Command, keepGoing *bool) {
 	group(c.Flags(), runFlags)
 }
 
-func pullSummary(r *mirror.Result) string {
-	var out strings.Builder
-	if r.DryRun {
-		writePlan(&out, r)
+func pullSummary(out *layout, r *mirror.Result) {
+	var files []checked
+	for _, a := range r.Artifacts {
+		files = append(files, checked{a.URL, a.Size, a.VerifiedBy})
 	}
-	writeConfigured(&out, r.Values)
-	fmt.Fprintf(&out, "%s, %s for %s\n", count(len(r.Plugins), "plugin"), plural(r.Dependencies(), "dependency", "dependencies"), agent.JoinPlatforms(r.Platforms))
-	if r.DryRun {
-		writeDemand(&out, r)
-	} else {
-		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
-	}
-	writeChecksums(&out, r.Artifacts, func(a mirror.ArtifactResult) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
-	writeReplaced(&out, lock.ReplacedIn(r.Plugins))
-	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
-	if len(r.NotSelected) > 0 {
-		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", agent.JoinPlatforms(r.NotSelected))
-	}
-	for _, t := range r.LocalTemplates {
-		fmt.Fprintf(&out, "templates %s of %s are in the agent's container, and not mirrored\n", t.Ref, t.Plugin)
-	}
-	for _, u := range r.Unfit {
-		fmt.Fprintf(&out, "note: %s: %s: %s\n", oneLine(u.Subject()), oneLine(u.Detail()), oneLine(u.Remedy()))
-	}
+	var advice []form.Advice
 	for _, o := range r.Outputs {
 		if !r.DryRun {
-			writeState(&out, o)
-			out.WriteString(o.Next(r.Platforms, r.Mount))
+			advice = append(advice, o.Next(r.Platforms, r.Mount))
 		}
 	}
-	return out.String()
+	has := contents(len(r.Plugins), r.Dependencies(), r.Platforms)
+	all := ""
+	if r.DryRun {
+		writePlan(out, r, has)
+	} else {
+		out.written(r.Outputs, has, fmt.Sprintf("%s: %s downloaded, %s from the store", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes)))
+		if path := r.Outputs[0].Path; path != form.StandardStream {
+			all = "botkube-mirror list " + path
+		}
+	}
+	out.checksums(files)
+	out.members(r.AgentImage, r.WatcherImage, r.Chart)
+	out.replaced(lock.ReplacedIn(r.Plugins))
+	for _, a := range advice {
+		out.settings(a.Settings)
+	}
+	if !r.DryRun { // the plan has all of them
+		out.unverified(files, all)
+	}
+	out.configured(r.Values)
+	if len(r.NotSelected) > 0 {
+		out.note("also offered for %s. --platform all mirrors every platform.", agent.JoinPlatforms(r.NotSelected))
+	}
+	for _, t := range r.LocalTemplates {
+		out.note("%s reads the templates %s from the agent's container. They are not mirrored.", t.Plugin, t.Ref)
+	}
+	for _, u := range r.Unfit {
+		out.note("%s: %s: %s", u.Subject(), u.Detail(), u.Remedy())
+	}
+	out.steps(advice)
 }
 
-func writePlan(out *strings.Builder, r *mirror.Result) {
+// writePlan says what a pull would do.
+func writePlan(out *layout, r *mirror.Result, has string) {
+	var missing, present int64
+	unknown, failed, short := 0, 0, false
 	from := maps.Clone(r.From)
+	var rows [][]string
 	for _, a := range r.Artifacts {
-		note := ""
+		status := "to download"
 		switch a.Status {
 		case mirror.StatusReused:
-			note = ", in the store"
+			status = "in the store"
+			present += max(a.Size, 0)
 		case mirror.StatusFailed:
-			note = ", cannot be had"
+			status = "not available"
+			failed++
+		default:
+			missing += max(a.Size, 0)
 		}
-		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), a.VerifiedBy.What(), note)
-		if from[a.URL] != "" {
-			fmt.Fprintf(out, "  from %s\n", from[a.URL])
-			delete(from, a.URL)
+		if a.Size < 0 {
+			unknown++
 		}
+		rows = append(rows, []string{a.URL, sizeOf(a.ListedFile), checksumFrom(a.VerifiedBy), status, from[a.URL]})
+		delete(from, a.URL)
 	}
 	for _, what := range slices.Sorted(maps.Keys(from)) { // indexes, images and the chart
-		fmt.Fprintf(out, "%s\n  from %s\n", what, from[what])
+		rows = append(rows, []string{what, "", "", "", from[what]})
 	}
-}
-
-func writeDemand(out *strings.Builder, r *mirror.Result) {
-	var missing, present int64
-	unknown := 0
-	for _, a := range r.Artifacts {
-		switch {
-		case a.Size < 0:
-			unknown++
-		case a.Status == mirror.StatusReused:
-			present += a.Size
-		default:
-			missing += a.Size
-		}
+	for _, u := range r.Disk {
+		short = short || u.Short()
 	}
-	fmt.Fprintf(out, "%s: %s to download, %s in the store", count(len(r.Artifacts), "file"), size(missing), size(present))
+	files := count(len(r.Artifacts), "file")
+	switch {
+	case failed > 0:
+		out.verdict(bad, "dry run", fmt.Sprintf("%d of %s not available", failed, files), has)
+	case short:
+		out.verdict(bad, "dry run", "too little disk space", has)
+	default:
+		out.verdict(plain, "dry run", has)
+	}
+	text := fmt.Sprintf("%s: %s to download, %s in the store", files, size(missing), size(present))
 	if unknown > 0 {
-		fmt.Fprintf(out, ", %d of unknown size", unknown)
+		text += fmt.Sprintf(", %d of unknown size", unknown)
 	}
+	out.item("%s", text)
 	if r.MemberBytes > 0 {
 		what := "the agent image"
 		if r.WatcherImage != nil {
 			what += " and the watcher image"
 		}
-		fmt.Fprintf(out, "; %s of %s to download", size(r.MemberBytes), what)
+		out.item("%s of %s to download", size(r.MemberBytes), what)
 	}
-	out.WriteString("\n")
+	out.table([]column{word("URL"), number("SIZE"), word("CHECKSUM FROM"), word("STATUS"), word("DOWNLOAD FROM")}, rows)
+	writeDisk(out, r)
+}
+
+// writeDisk says what room a pull needs.
+func writeDisk(out *layout, r *mirror.Result) {
+	var rows [][]string
 	for _, u := range r.Disk {
-		free := "free space unknown"
+		free := "unknown"
 		if u.Free >= 0 {
-			free = size(u.Free) + " free"
+			free = size(u.Free)
 		}
 		if u.Short() {
-			free += ", which is too little"
+			free += ", too little"
 		}
-		fmt.Fprintf(out, "disk: %s needed, %s\n", atLeast(u.Needed, u.AtLeast), free)
 		for _, n := range u.For {
-			fmt.Fprintf(out, "  %s for %s\n", atLeast(n.Needed, n.AtLeast), n)
+			rows = append(rows, []string{n.String(), atLeast(n.Needed, n.AtLeast), ""})
 		}
+		if len(u.For) > 1 {
+			rows = append(rows, []string{"all on this disk", atLeast(u.Needed, u.AtLeast), ""})
+		}
+		rows[len(rows)-1][2] = free
 	}
+	out.table([]column{word("DISK SPACE FOR"), number("NEEDED"), word("FREE")}, rows)
 }
 
 func atLeast(bytes int64, open bool) string {

@@ -82,7 +82,7 @@ other referrers are copied too.`,
 				return err
 			}
 			// A dry run has a result even if there is an error.
-			return cmp.Or(g.print(pushed, func(out *layout) { out.raw(pushSummary(pushed, o)) }), err)
+			return cmp.Or(g.print(pushed, func(out *layout) { pushSummary(out, pushed, o) }), err)
 		},
 	}
 	sub.register(c)
@@ -121,116 +121,190 @@ func partNames(separator string) string {
 	return strings.Join(names, separator)
 }
 
-func pushSummary(r *push.Result, o mirror.PushOptions) string {
-	var out strings.Builder
+func pushSummary(out *layout, r *push.Result, o mirror.PushOptions) {
 	parts := map[push.Part]push.PartResult{}
 	for _, p := range r.Parts {
 		parts[p.Part] = p
-		writePushed(&out, p, r.DryRun)
+	}
+	writePushVerdict(out, r, o.Prefix)
+	if r.DryRun {
+		writePushPlan(out, r)
+	} else {
+		writePushed(out, r)
+	}
+	writeReferrers(out, r)
+	for _, p := range r.Parts {
+		if p.Problem != "" {
+			out.note("in the way of %s: %s", p.Reference, p.Problem)
+		}
+		if p.Unknown != "" {
+			out.note("what would be sent for %s is unknown: %s", p.Reference, p.Unknown)
+		}
+		if p.OwnIndex {
+			out.note("%s has another digest than upstream: only some of its platforms are in the bundle. pull --whole-image keeps upstream's digest.", p.Reference)
+		}
+		if p.ReferrersUnknown != "" {
+			out.note("signatures and other referrers of %s were not copied: %s", p.Reference, p.ReferrersUnknown)
+		}
+		if note := image.MountOnlyNote(p.MountOnly); note != "" {
+			out.note("%s", note)
+		}
 	}
 	for _, part := range r.Absent {
-		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
+		out.note("the bundle has no %s. To add it, pull with --with-%s.", partName(part), part)
 	}
-	if r.DryRun {
-		out.WriteString("nothing was sent or changed: this was a dry run\n")
-		return out.String()
+	if !r.DryRun {
+		writeMounting(out, parts, o)
 	}
-	writeMounting(&out, parts, o)
+}
+
+// partName is what people call a part.
+func partName(p push.Part) string { return strings.ReplaceAll(string(p), "-", " ") }
+
+func writePushVerdict(out *layout, r *push.Result, prefix string) {
+	var send, there int64
+	changed, problems, unknown := false, 0, false
+	for _, p := range r.Parts {
+		changed = changed || p.Changed || p.UploadedBytes > 0
+		unknown = unknown || p.Unknown != ""
+		if p.Problem != "" {
+			problems++
+		}
+		if p.ToSend != nil {
+			send += p.ToSend.Bytes
+			there += p.There.Bytes
+		}
+	}
+	has := count(len(r.Parts), "part")
+	switch {
+	case problems > 0:
+		out.verdict(bad, prefix, "refused", count(problems, "part")+" in the way")
+	case r.DryRun:
+		out.verdict(plain, prefix, "dry run", atLeast(send, unknown)+" to send", size(there)+" there already")
+	case changed:
+		out.verdict(good, prefix, "published", has, size(r.UploadedBytes)+" uploaded")
+	default:
+		out.verdict(good, prefix, "already published", has, "nothing uploaded")
+	}
+}
+
+func referenceOf(p push.PartResult) string {
+	if p.Digest != "" {
+		return p.Reference + "@" + p.Digest
+	}
+	return p.Reference
+}
+
+// writePushed says what was done for each part.
+func writePushed(out *layout, r *push.Result) {
+	var rows [][]string
+	for _, p := range r.Parts {
+		uploaded := "was there"
+		if p.Changed || p.UploadedBytes > 0 {
+			uploaded = size(p.UploadedBytes)
+		}
+		var tags []string
+		for _, t := range p.Tags {
+			tags = append(tags, t.Tag)
+		}
+		if len(tags) == 1 { // which the reference has
+			tags = nil
+		}
+		rows = append(rows, []string{partName(p.Part), size(p.Size), uploaded, strings.Join(tags, ", "), referenceOf(p)})
+	}
+	out.table([]column{word("PART"), number("SIZE"), number("UPLOADED"), word("TAGS"), word("REFERENCE")}, rows)
+}
+
+// writePushPlan says what would be done for each part.
+func writePushPlan(out *layout, r *push.Result) {
+	var rows, tags [][]string
+	for _, p := range r.Parts {
+		send, there := "unknown", "unknown"
+		switch {
+		case p.ToSend != nil:
+			send, there = amount(*p.ToSend), amount(*p.There)
+		case p.Unknown == "":
+			send, there = "refused", ""
+		}
+		rows = append(rows, []string{partName(p.Part), send, there, referenceOf(p)})
+		for _, t := range p.Tags {
+			if p.ToSend == nil && p.Unknown == "" {
+				continue
+			}
+			state, other := "new", ""
+			switch {
+			case t.There == "":
+			case t.There == p.Digest:
+				state = "unchanged"
+			case t.Changed && p.Problem == "":
+				state, other = "would be replaced", t.There
+			default:
+				state, other = "has other content", t.There
+			}
+			tags = append(tags, []string{partName(p.Part), t.Tag, state, other})
+		}
+	}
+	out.table([]column{word("PART"), word("TO SEND"), word("THERE ALREADY"), word("REFERENCE")}, rows)
+	out.table([]column{word("PART"), word("TAG"), word("STATE"), word("DIGEST THERE")}, tags)
+}
+
+func amount(a push.Amount) string {
+	return fmt.Sprintf("%s, %s", count(a.Blobs, "blob"), size(a.Bytes))
+}
+
+// writeReferrers lists signatures and whatever else refers to parts.
+func writeReferrers(out *layout, r *push.Result) {
+	var rows [][]string
+	for _, p := range r.Parts {
+		for _, r := range p.Referrers {
+			state := "was there"
+			switch {
+			case r.NotCopied != "":
+				state = "not copied: " + r.NotCopied
+			case r.Changed && p.ToSend != nil:
+				state = size(r.Size) + " to send"
+			case r.Changed:
+				state = size(r.Size) + " sent"
+			}
+			name := r.Digest
+			if r.Tag != "" {
+				name = r.Tag + "@" + r.Digest
+			}
+			rows = append(rows, []string{partName(p.Part), cmp.Or(r.Type, "unknown"), oneLine(state), name})
+		}
+	}
+	out.table([]column{word("REFERRER OF"), word("TYPE"), prose("STATE"), word("DIGEST")}, rows)
+}
+
+// writeMounting says how the agent comes to use what was published.
+func writeMounting(out *layout, parts map[push.Part]push.PartResult, o mirror.PushOptions) {
+	if pushed, ok := parts[push.Image]; ok {
+		// A node that has pulled a tag does not notice that the tag was moved.
+		image := pushed.Reference + "@" + pushed.Digest
+		target := o.Source
+		switch bundle, ok := parts[push.Bundle]; {
+		case target == "-":
+			target = form.RegistryPrefix + image // standard input cannot be read again
+		case ok && inRegistry(target):
+			target = form.RegistryPrefix + bundle.Reference // the other registry may be behind the gap
+		}
+		command := func(way string) string {
+			line := "botkube-mirror values " + target + " " + way + " " + image
+			if o.Image.Mount != defaultMount {
+				line += " --mount " + o.Image.Mount
+			}
+			if _, ok := parts[push.AgentImage]; ok {
+				line += " --registry " + o.Prefix
+			}
+			return line + " --values YOURS.yaml"
+		}
+		out.next("print the Helm values to mount the image", command("--image"))
+		out.or("print those to fill a volume from it", command("--seed-from"))
+	}
 	// Helm takes the version of a chart, whose + is _ in the tag.
 	if chart, ok := parts[push.Chart]; ok {
 		i := strings.LastIndex(chart.Reference, ":")
-		fmt.Fprintf(&out, "next: install the chart with them: helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml\n",
-			chart.Reference[:i], strings.ReplaceAll(chart.Reference[i+1:], "_", "+"))
+		out.next("install the chart with these values", fmt.Sprintf("helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml",
+			chart.Reference[:i], strings.ReplaceAll(chart.Reference[i+1:], "_", "+")))
 	}
-	return out.String()
-}
-
-// writePushed writes what was done for a part, or would be.
-func writePushed(out *strings.Builder, p push.PartResult, dryRun bool) {
-	reference := p.Reference
-	if p.Digest != "" {
-		reference += "@" + p.Digest
-	}
-	state := fmt.Sprintf("%s, %s uploaded", size(p.Size), size(p.UploadedBytes))
-	switch {
-	case p.Unknown != "":
-		state = "what would be sent is not known: " + p.Unknown
-	case dryRun && p.ToSend == nil:
-		state = "refused"
-	case dryRun:
-		state = fmt.Sprintf("to send: %s, %s; there: %s, %s",
-			count(p.ToSend.Blobs, "blob"), size(p.ToSend.Bytes), count(p.There.Blobs, "blob"), size(p.There.Bytes))
-	case !p.Changed && p.UploadedBytes == 0:
-		state = size(p.Size) + ", was there"
-	}
-	fmt.Fprintf(out, "%s (%s)\n", reference, state)
-	for i, t := range p.Tags {
-		switch {
-		case !dryRun && i > 0:
-			fmt.Fprintf(out, "  also tagged %s\n", t.Tag)
-		case !dryRun || p.ToSend == nil && p.Unknown == "":
-		case t.There == "":
-			fmt.Fprintf(out, "  tag %s is new\n", t.Tag)
-		case t.There == p.Digest:
-			fmt.Fprintf(out, "  tag %s is there\n", t.Tag)
-		case t.Changed && p.Problem == "":
-			fmt.Fprintf(out, "  tag %s is there, as %s, and would be replaced\n", t.Tag, t.There)
-		default:
-			fmt.Fprintf(out, "  tag %s is there, as %s\n", t.Tag, t.There)
-		}
-	}
-	if p.OwnIndex {
-		out.WriteString("  the digest is not upstream's: the bundle has a part of that image; pull --whole-image keeps it\n")
-	}
-	writeReferrers(out, p, dryRun)
-	if p.Problem != "" {
-		fmt.Fprintf(out, "  in the way: %s\n", oneLine(p.Problem))
-	}
-	out.WriteString(image.MountOnlyNote(p.MountOnly))
-}
-
-// writeReferrers lists signatures and whatever else refers to a part.
-func writeReferrers(out *strings.Builder, p push.PartResult, dryRun bool) {
-	for _, r := range p.Referrers {
-		name, state := r.Digest, "was there"
-		if r.Tag != "" {
-			name = r.Tag + "@" + r.Digest
-		}
-		switch {
-		case r.NotCopied != "":
-			state = "not copied: " + r.NotCopied
-		case r.Changed && dryRun:
-			state = size(r.Size) + " to send"
-		case r.Changed:
-			state = size(r.Size) + " sent"
-		}
-		fmt.Fprintf(out, "  referrer %s, %s (%s)\n", oneLine(name), oneLine(cmp.Or(r.Type, "of unknown type")), oneLine(state))
-	}
-	if p.ReferrersUnknown != "" {
-		fmt.Fprintf(out, "  signatures and other referrers were not looked for: %s\n", oneLine(p.ReferrersUnknown))
-	}
-}
-
-func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o mirror.PushOptions) {
-	pushed, ok := parts[push.Image]
-	if !ok {
-		return
-	}
-	// A node that has pulled a tag does not notice that the tag was moved.
-	image := pushed.Reference + "@" + pushed.Digest
-	target := o.Source
-	switch bundle, ok := parts[push.Bundle]; {
-	case target == "-":
-		target = form.RegistryPrefix + image // standard input cannot be read again
-	case ok && inRegistry(target):
-		target = form.RegistryPrefix + bundle.Reference // the other registry may be behind the gap
-	}
-	command := "botkube-mirror values " + target + " --image " + image
-	if o.Image.Mount != defaultMount {
-		command += " --mount " + o.Image.Mount
-	}
-	if _, ok := parts[push.AgentImage]; ok {
-		command += " --registry " + o.Prefix
-	}
-	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)
 }

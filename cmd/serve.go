@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 
@@ -121,33 +120,28 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	o.Changed, o.Program = log.changed, programVersion(g.env.Version)
 	o.Hangup = hangup(c.Context())
 	o.Started = func(s *serve.Serving) error {
-		return g.print(s, func(out *layout) { out.raw(servingSummary(s)) })
+		return g.print(s, func(out *layout) { servingSummary(out, s) })
 	}
 	p := g.events()
 	defer p.close()
 	return (&mirror.Session{Parallel: 1, Observe: p.observe}).Serve(c.Context(), o)
 }
 
-func servingSummary(s *serve.Serving) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, forms.All.NameOf(s.Kind), s.Address)
+func servingSummary(out *layout, s *serve.Serving) {
+	out.verdict(good, s.Target+" ("+forms.All.NameOf(s.Kind)+")", "serving at "+s.Address)
 	if s.Metrics != "" {
-		fmt.Fprintf(&out, "metrics: %s\n", s.Metrics)
-	}
-	for _, path := range s.Ignored {
-		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
+		out.item("metrics at %s", s.Metrics)
 	}
 	base := s.BaseURL
 	if base == "" {
 		base = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):]
 	}
-	if len(s.Versions) == 0 {
-		fmt.Fprintf(&out, "nothing to serve yet: waiting for a bundle or a site in %s\n", tameName(s.Target))
-		return out.String()
-	}
-	out.WriteString("in the agent's Helm values, set those of one version:\n")
+	var versions [][]string
 	for _, v := range s.Versions {
-		fmt.Fprintf(&out, "%s for %s\n", v.Tag, agent.JoinPlatforms(v.Platforms))
+		versions = append(versions, []string{v.Tag, agent.JoinPlatforms(v.Platforms), v.Source})
+	}
+	out.table([]column{word("VERSION"), word("PLATFORMS"), word("SOURCE")}, versions)
+	for _, v := range s.Versions {
 		indexes := map[string]string{}
 		for name, path := range v.Paths {
 			indexes[name] = cmp.Or(v.Indexes[name], base+path)
@@ -156,11 +150,22 @@ func servingSummary(s *serve.Serving) string {
 		for _, t := range v.Templates {
 			templates = append(templates, form.Template{Plugin: t.Plugin, Ref: t.Ref, URL: cmp.Or(t.URL, base+t.Path)})
 		}
-		out.WriteString(site.Settings(indexes, templates))
-		fmt.Fprintf(&out, "  these, and the others that it needs: botkube-mirror values %s --base-url %s --values YOURS.yaml\n", tameName(v.Source), base)
+		out.title("Helm values of the agent for %s:", v.Tag)
+		out.settings(site.Settings(indexes, templates))
 	}
-	if s.BaseURL == "" {
-		out.WriteString("HOST is what agents call this machine\n")
+	for _, path := range s.Ignored {
+		out.note("%s is not a bundle, and is left out", path)
 	}
-	return out.String()
+	if len(s.Versions) == 0 {
+		out.note("nothing to serve yet: waiting for a bundle or a site in %s", s.Target)
+	} else if s.BaseURL == "" {
+		out.note("HOST is the name at which agents reach this machine")
+	}
+	for _, v := range s.Versions {
+		what := "print all Helm values that the agent needs"
+		if len(s.Versions) > 1 {
+			what += " for " + v.Tag
+		}
+		out.next(what, "botkube-mirror values "+v.Source+" --base-url "+base+" --values YOURS.yaml")
+	}
 }

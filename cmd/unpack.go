@@ -1,14 +1,13 @@
 package cmd
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -56,7 +55,7 @@ BUNDLE may also be a directory for an agent, to copy it to a volume.`,
 			if err != nil {
 				return err
 			}
-			return g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { out.raw(unpackSummary(result)) })
+			return g.printTo(g.resultTo(o.Outputs), result, func(out *layout) { unpackSummary(out, result) })
 		},
 	}
 	sub.register(c)
@@ -80,17 +79,20 @@ func lockDigest(s string) (*lock.SHA256, error) {
 	return &d, nil
 }
 
-func unpackSummary(r *mirror.Unpacked) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%s for %s, verified\n", count(len(r.Plugins), "plugin"), agent.JoinPlatforms(r.Platforms))
+func unpackSummary(out *layout, r *mirror.Unpacked) {
+	downloaded := ""
 	if r.FetchedBytes > 0 {
-		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
+		downloaded = size(r.FetchedBytes) + " downloaded"
 	}
+	out.written(r.Outputs, contents(len(r.Plugins), 0, r.Platforms)+", every byte verified", downloaded)
+	var advice []form.Advice
 	for _, o := range r.Outputs {
-		writeState(&out, o)
 		if !r.Copied { // the copy of a directory is on its volume already
-			out.WriteString(o.Next(r.Platforms, r.Mount))
+			advice = append(advice, o.Next(r.Platforms, r.Mount))
 		}
 	}
-	return out.String()
+	for _, a := range advice {
+		out.settings(a.Settings)
+	}
+	out.steps(advice)
 }

@@ -100,12 +100,7 @@ func writeVerification(out *layout, v *mirror.Verification, verbose bool) {
 	if !v.Misplaced() {
 		writeAgents(out, v.Agents)
 	}
-	var replaced strings.Builder
-	writeReplaced(&replaced, v.Replaced)
-	if replaced.Len() > 0 {
-		out.title("Dependencies that are not the index's:")
-		out.raw(replaced.String())
-	}
+	out.replaced(v.Replaced)
 	if v.Values != nil {
 		writeChecked(out, v.Values)
 	}
@@ -272,7 +267,7 @@ func writeLeftOut(out *layout, all []agent.LeftOut) {
 		rows = append(rows, []string{string(l.Type), l.Key, l.Group, l.Reason})
 	}
 	if len(rows) > 0 {
-		out.title("The agent does not start:")
+		out.title("An agent with these values does not start:")
 		out.table([]column{word("TYPE"), word("PLUGIN"), word("GROUP"), prose("WHY NOT")}, rows)
 	}
 }

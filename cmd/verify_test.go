@@ -35,7 +35,7 @@ func TestSummariesAreText(t *testing.T) {
 
 // listSummaryOf returns the text of list for an image with a tag and a mount.
 func listSummaryOf(said string) string {
-	var out strings.Builder
-	writeListHeader(&out, &mirror.Listing{Identity: mirror.Identity{Kind: "image", Tag: said}, Mount: said})
+	out := &layout{width: 80}
+	listSummary(out, &mirror.Listing{Identity: mirror.Identity{Kind: "image", Tag: said}, Mount: said})
 	return out.String()
 }

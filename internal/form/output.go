@@ -37,7 +37,26 @@ type Output struct {
 	// Open begins to write the mirror of a lock, whose sizes and digests do not matter yet.
 	Open func(ctx context.Context, path string, l *lock.Lock, from Content, o WriteOptions) (Writer, error)
 	// Next says to a person how what was written is used.
-	Next func(path string, w Written, platforms []agent.Platform, mount string) string
+	Next func(path string, w Written, platforms []agent.Platform, mount string) Advice
+}
+
+// Advice says to a person how an output is used.
+type Advice struct {
+	Notes []string
+	// Settings are Helm values of the agent.
+	Settings []Setting
+	Steps    []Step
+}
+
+// Setting is a Helm value. Key has the names of the maps that it is in, with dots between.
+type Setting struct{ Key, Value string }
+
+// Step is something to do, with command lines for it.
+type Step struct {
+	Do       string
+	Commands []string
+	// Or says that it is in the place of the step before.
+	Or bool
 }
 
 // WriteOptions say how a mirror is written. None of the functions may be nil.

@@ -75,7 +75,7 @@ func newOutputResult(t form.Target) OutputResult {
 func (o OutputResult) String() string { return o.target.String() }
 
 // Next returns the next steps with the output, for a person.
-func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
+func (o OutputResult) Next(platforms []agent.Platform, mount string) form.Advice {
 	return o.target.Next(o.Path, o.Written, platforms, mount)
 }
 

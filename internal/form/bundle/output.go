@@ -179,11 +179,14 @@ func WriteStream(ctx context.Context, w io.Writer, c *Contents, o form.WriteOpti
 	return nil
 }
 
-func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
+func next(path string, _ form.Written, _ []agent.Platform, _ string) form.Advice {
 	if path == form.StandardStream {
-		return ""
+		return form.Advice{}
 	}
-	return fmt.Sprintf("next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", path, path)
+	return form.Advice{Steps: []form.Step{{
+		Do:       fmt.Sprintf("carry %s over the gap, and unpack or publish it there", path),
+		Commands: []string{"botkube-mirror unpack " + path + " -o DIR", "botkube-mirror push " + path + " REGISTRY/PREFIX"},
+	}}}
 }
 
 // needArchive returns the size in bytes of a bundle in a file, or 0 if the file already has the

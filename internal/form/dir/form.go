@@ -94,11 +94,14 @@ func mountOf(path string) string {
 	return ""
 }
 
-func next(name string, _ form.Written, platforms []agent.Platform, mount string) string {
+func next(name string, _ form.Written, platforms []agent.Platform, mount string) form.Advice {
 	what, which := name, ""
 	if len(platforms) > 1 {
 		which = " --platform OS/ARCH"
 		what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", name, platforms[0].Dir())
 	}
-	return fmt.Sprintf("next: copy %s to the volume that the agent mounts at %s; the Helm values for it: botkube-mirror values %s --pvc NAME%s --values YOURS.yaml\n", what, mount, name, which)
+	return form.Advice{Steps: []form.Step{
+		{Do: fmt.Sprintf("copy %s to the volume that the agent mounts at %s", what, mount)},
+		{Do: "print the Helm values for it", Commands: []string{"botkube-mirror values " + name + " --pvc NAME" + which + " --values YOURS.yaml"}},
+	}}
 }

@@ -109,14 +109,23 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (form.Written, erro
 // Close does nothing: what is unfinished was removed by [WriteFile].
 func (out *output) Close() error { return nil }
 
-func next(path string, w form.Written, _ []agent.Platform, _ string) string {
-	return MountOnlyNote(w.MountOnly) + fmt.Sprintf("next: load it (podman load -i %s, docker load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", path, path, path, w.Tag, path, w.Tag)
+func next(path string, w form.Written, _ []agent.Platform, _ string) form.Advice {
+	reference := "REGISTRY/botkube-plugins:" + w.Tag
+	advice := form.Advice{Steps: []form.Step{
+		{Do: "copy the image to a registry", Commands: []string{"skopeo copy --all oci-archive:" + path + " docker://" + reference}},
+		{Or: true, Do: "load it on a machine", Commands: []string{"podman load -i " + path, "docker load -i " + path}},
+		{Do: "print the Helm values to mount it", Commands: []string{"botkube-mirror values " + path + " --image " + reference + " --values YOURS.yaml"}},
+	}}
+	if note := MountOnlyNote(w.MountOnly); note != "" {
+		advice.Notes = []string{note}
+	}
+	return advice
 }
 
-// MountOnlyNote says for which platforms an image has no program.
+// MountOnlyNote says for which platforms an image has no program to fill a volume, or nothing.
 func MountOnlyNote(platforms []agent.Platform) string {
 	if len(platforms) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("  to be mounted only, for %s: there is no program to fill a volume from it; give a static botkube-mirror with --seeder %s=FILE\n", agent.JoinPlatforms(platforms), platforms[0])
+	return fmt.Sprintf("for %s, the image can be mounted, but cannot fill a volume: it has no program for that. To add one, give a static botkube-mirror with --seeder %s=FILE", agent.JoinPlatforms(platforms), platforms[0])
 }

@@ -128,20 +128,24 @@ func checkOutput(_ context.Context, _ string, o form.WriteOptions) error {
 	return form.CheckBaseURL(o.BaseURL)
 }
 
-func next(root string, w form.Written, _ []agent.Platform, _ string) string {
-	return fmt.Sprintf("next: serve it, and have the agent ask for it; botkube-mirror values %s/%s --values YOURS.yaml prints the Helm values, among them\n", root, w.Tag) +
-		Settings(w.Indexes, w.Templates)
+func next(root string, w form.Written, _ []agent.Platform, _ string) form.Advice {
+	return form.Advice{
+		Settings: Settings(w.Indexes, w.Templates),
+		Steps: []form.Step{
+			{Do: "serve " + root + " with a web server"},
+			{Do: "print these Helm values, and the others that the agent needs", Commands: []string{"botkube-mirror values " + root + "/" + w.Tag + " --values YOURS.yaml"}},
+		},
+	}
 }
 
-// Settings lists the Helm values with which an agent uses a site, a line each: the URLs
-// of the indexes, by repository, and of the templates.
-func Settings(indexes map[string]string, templates []form.Template) string {
-	var out strings.Builder
+// Settings are the Helm values with which an agent uses a site: the URLs of the indexes, by
+// repository, and of the templates.
+func Settings(indexes map[string]string, templates []form.Template) (all []form.Setting) {
 	for _, name := range slices.Sorted(maps.Keys(indexes)) {
-		fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, indexes[name])
+		all = append(all, form.Setting{Key: "plugins.repositories." + name + ".url", Value: indexes[name]})
 	}
 	for _, t := range templates {
-		fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
+		all = append(all, form.Setting{Key: fmt.Sprintf("templates[].ref of %s/%s, in place of %s", t.Plugin.Repository, t.Plugin.Name, t.Ref), Value: t.URL})
 	}
-	return out.String()
+	return all
 }
