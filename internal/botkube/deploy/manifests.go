@@ -106,7 +106,7 @@ func (o *Options) patch(config string) object {
 	}
 	container.
 		set("env", list(newObject().set("name", "BOTKUBE_CONFIG_PATHS").
-			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's files, and the file of the ConfigMap; if you use other files, add the last one to them"))).
+			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's files, and the file of the ConfigMap; if your list differs, add that file to it"))).
 		set("volumeMounts", mounts)
 	pod := newObject()
 	o.setNodes(pod)
