@@ -72,7 +72,7 @@ func TestSecrets(t *testing.T) {
 		{"values printed, of a registry", run{args: append([]string{"values", "docker://" + w.registryHost() + "/mirror/botkube-plugins-bundle:v1.0.0", "--base-url", "https://mirror.example.com", "--format", "json"}, trust...)}},
 		{"values with Cloud", run{args: []string{"values", path("valued"), "--pvc", "plugins", "--values", w.input("values.yaml"), "--values", w.input("cloud.yaml")}, code: 2, says: "Botkube Cloud"}},
 		{"values with a list that is none", run{args: []string{"values", path("valued"), "--pvc", "plugins", "--values", w.input("nolist.yaml")}, code: 2, says: "wants a list"}},
-		{"values for an image with a user", run{args: []string{"values", path("valued")}, env: []string{"BOTKUBE_MIRROR_IMAGE=urluser:" + w.value("user information") + "@registry.example.test/p:v1"}, code: 2, says: "credentials do not belong"}},
+		{"values for an image with a user", run{args: []string{"values", path("valued")}, env: []string{"BOTKUBE_MIRROR_IMAGE=urluser:" + w.value("user information") + "@registry.example.test/p:v1"}, code: 2, says: "must not have credentials"}},
 		{"values for a site with a user", run{args: []string{"values", path("site")}, env: []string{"BOTKUBE_MIRROR_BASE_URL=" + w.withUser("https://mirror.example.test")}, code: 2, says: "base URL holds a user name"}},
 		{"serve with a key that is none", run{args: []string{"serve", path("bundle.tar"), "--tls-cert", w.input("client.pem"), "--tls-key", w.input("config.yaml")}, code: 2, says: "with the key"}},
 		{"prune", run{args: []string{"prune", "-v"}}},
