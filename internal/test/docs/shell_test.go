@@ -190,7 +190,7 @@ func (w *world) execute(p *page, steps []*step, update bool) (outputs []output) 
 	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 	defer cancel()
 	bash := exec.CommandContext(ctx, "bash", "--noprofile", "--norc", w.write("test/page.sh", script.Bytes(), 0o644))
-	bash.Dir, bash.Env = filepath.Join(w.root, work), append(w.env, "PWD="+filepath.Join(w.root, work))
+	bash.Dir, bash.Env = w.real(work), append(w.env, "PWD="+w.real(work))
 	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	end := func() error { return syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) }
 	bash.Cancel, bash.WaitDelay = end, 5*time.Second
@@ -217,7 +217,7 @@ var (
 	mark      = regexp.MustCompile("\x01([0-9]+) ([0-9]+)\x01")
 	// localPort matches a port of this machine, absolute a directory for which the world has its own.
 	localPort = regexp.MustCompile(`(\blocalhost|\b127\.0\.0\.1|\b0\.0\.0\.0|\[::1?\]|[\s='"]):([0-9]{4,5})\b`)
-	absolute  = regexp.MustCompile(`(^|[\s='":,(])(/(?:media|mnt|srv|etc/botkube-mirror)\b)`)
+	absolute  = regexp.MustCompile(`(^|[\s='":,(])(/(?:media/usb|mnt|srv|home/you|etc/botkube-mirror)\b)`)
 )
 
 // proxyName stands in pages for the proxy of the world.
@@ -230,12 +230,18 @@ func (w *world) realText(text string) string {
 		at := strings.LastIndex(s, ":")
 		return s[:at+1] + w.port(s[at+1:])
 	})
-	return absolute.ReplaceAllString(text, "${1}"+w.root+"${2}")
+	return absolute.ReplaceAllStringFunc(text, func(s string) string {
+		at := strings.Index(s, "/")
+		return s[:at] + w.real(s[at:])
+	})
 }
 
 // pageText turns it back.
 func (w *world) pageText(text string) string {
 	text = strings.ReplaceAll(text, w.proxy, proxyName)
+	for _, p := range w.places {
+		text = strings.ReplaceAll(text, p.real, p.shown)
+	}
 	text = strings.ReplaceAll(text, w.root, "")
 	for _, shown := range slices.Sorted(maps.Keys(w.ports)) {
 		text = regexp.MustCompile(`:`+w.ports[shown]+`\b`).ReplaceAllString(text, ":"+shown)

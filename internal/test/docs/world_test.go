@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,9 +40,11 @@ import (
 // A world is what the commands of a page see: directories of their own, and, through a proxy, servers
 // that go by the names of the real ones.
 type world struct {
-	root  string // has home/you, media, srv and what the test needs itself
+	root  string // has what the test needs itself
 	env   []string
 	proxy string
+	// places are the directories that pages name, longer ones first, and those in their place.
+	places []place
 	// ports has the ports that a page shows, and those that are used in their place.
 	ports map[string]string
 	mu    sync.Mutex
@@ -174,6 +177,7 @@ func newWorld(t testing.TB, repository string) *world {
 		tier.Missing(t, "there is no git that can serve")
 	}
 	w := &world{root: must(filepath.EvalSymlinks(t.TempDir())), ports: map[string]string{}}
+	w.makePlaces(t)
 	servers := hosts()
 	authority := tlstest.NewAuthority("docs")
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
@@ -211,14 +215,13 @@ func newWorld(t testing.TB, repository string) *world {
 	w.write("bin/go", []byte(goProgram), 0o755)
 	seeder := w.write("etc/botkube-mirror-linux-amd64", binaryFor(platform{"linux", "amd64"}, "seeder", 100<<10), 0o755)
 	w.write("bin/botkube-mirror", fmt.Appendf(nil, startProgram, seeder, binaryPath), 0o755)
-	w.write(home+"/.gitconfig", []byte("[user]\n\tname = You\n\temail = you@example.com\n[init]\n\tdefaultBranch = main\n"), 0o644)
-	w.write(home+"/.curlrc", []byte("suppress-connect-headers\n"), 0o644)
-	for _, dir := range []string{work, "tmp", "media/usb", "mnt", "srv", "etc/botkube-mirror"} {
-		check(os.MkdirAll(filepath.Join(w.root, dir), 0o755))
-	}
+	check(os.WriteFile(w.real(home+"/.gitconfig"), []byte("[user]\n\tname = You\n\temail = you@example.com\n[init]\n\tdefaultBranch = main\n"), 0o644))
+	check(os.WriteFile(w.real(home+"/.curlrc"), []byte("suppress-connect-headers\n"), 0o644))
+	check(os.MkdirAll(w.real(work), 0o755))
+	check(os.Mkdir(filepath.Join(w.root, "tmp"), 0o755))
 	w.env = []string{
 		"PATH=" + filepath.Join(w.root, "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"HOME=" + filepath.Join(w.root, home), "TMPDIR=" + filepath.Join(w.root, "tmp"), "USER=you", "LOGNAME=you",
+		"HOME=" + w.real(home), "TMPDIR=" + filepath.Join(w.root, "tmp"), "USER=you", "LOGNAME=you",
 		"LC_ALL=C.UTF-8", "TZ=UTC", "TERM=dumb", "COLUMNS=80",
 		// For hidden commands: the repository, and where ca.pem, tls.crt and tls.key are.
 		"REPOSITORY=" + repository, "TEST=" + filepath.Join(w.root, "etc"),
@@ -232,7 +235,7 @@ func newWorld(t testing.TB, repository string) *world {
 }
 
 const (
-	home = "home/you"
+	home = "/home/you"
 	work = home + "/mirror"
 	// goProgram stands for Go, which would build the program anew.
 	goProgram = `#!/bin/sh
@@ -259,14 +262,52 @@ func (w *world) write(name string, data []byte, mode os.FileMode) string {
 	return file
 }
 
+// A place is a directory that pages show, and the one that is used instead.
+type place struct{ shown, real string }
+
+// makePlaces makes directories whose paths are about as long as those that pages show, and as long in
+// every run: lines are broken by their width.
+func (w *world) makePlaces(t testing.TB) {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	base := must(filepath.EvalSymlinks("/tmp"))
+	for {
+		id := filepath.Join(base, string([]byte{letters[rand.IntN(26)], letters[rand.IntN(36)], letters[rand.IntN(36)]}))
+		if os.Mkdir(id, 0o755) != nil {
+			continue
+		}
+		w.places = []place{{"/etc/botkube-mirror", id + "e"}, {"/media/usb", id + "u0"}, {"/home/you", id + "h"}, {"/mnt", id + "m"}, {"/srv", id}}
+		break
+	}
+	for _, p := range w.places {
+		check(os.MkdirAll(p.real, 0o755))
+		t.Cleanup(func() { _ = os.RemoveAll(p.real) })
+	}
+}
+
+// real returns a path that is used instead of one that pages show.
+func (w *world) real(shown string) string {
+	for _, p := range w.places {
+		if rest, below := strings.CutPrefix(shown, p.shown); below {
+			return p.real + rest
+		}
+	}
+	return shown
+}
+
 // port returns the port that is used in the place of one that a page shows.
 func (w *world) port(shown string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ports[shown] == "" {
-		l := must(net.Listen("tcp", "127.0.0.1:0"))
-		w.ports[shown] = fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-		check(l.Close())
+	for w.ports[shown] == "" {
+		// It is as long as the one that is shown.
+		free := fmt.Sprint(2000 + rand.IntN(8000))
+		if len(shown) > len(free) {
+			free = "1" + free
+		}
+		if l, err := net.Listen("tcp", "127.0.0.1:"+free); err == nil {
+			check(l.Close())
+			w.ports[shown] = free
+		}
 	}
 	return w.ports[shown]
 }
