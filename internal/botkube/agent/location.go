@@ -167,7 +167,7 @@ func cleanSubdir(subdir string) (string, error) {
 		clean = ""
 	}
 	if _, err := path.Match(clean, ""); err != nil {
-		return "", fmt.Errorf("sub-directory %q is a malformed pattern", subdir)
+		return "", fmt.Errorf("sub-directory %q is not a valid pattern", subdir)
 	}
 	return clean, nil
 }

@@ -1,9 +1,9 @@
 // Package archive takes one file out of an archive.
 //
-// The agent decides which file that is, and which archives hold it: its go-getter
-// unpacks the whole archive to a directory, and the agent takes a file of that
-// directory. This package finds the same file in one pass, without unpacking anything
-// else: see [Extract]. Of a directory of templates, everything counts: see [Unpack].
+// The agent unpacks the whole archive to a directory with go-getter, and uses one file of that
+// directory. [Extract] finds the same file in one pass, and unpacks nothing else.
+//
+// [Unpack] unpacks a whole archive, such as one with templates.
 package archive
 
 import (
@@ -20,30 +20,27 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Limits bounds the work that an archive can make. A field that is zero has the
-// value of [DefaultLimits].
+// Limits bounds what an archive may cost in time and space. A field that is zero has the value of
+// [DefaultLimits].
 type Limits struct {
-	// Entries is how many entries of an archive are looked at.
+	// Entries is how many entries an archive may have.
 	Entries int
-	// DirectoryBytes is how much is read of a zip's directory, which is kept
-	// in memory: some ten times as much.
+	// DirectoryBytes is the largest directory of a zip. It needs about ten times as much memory.
 	DirectoryBytes int64
-	// UnpackedBytes bounds the decompressed stream of a tar, and the wanted file with
-	// its holes if it is sparse. Of a zip, only the wanted file is decompressed.
+	// UnpackedBytes bounds the decompressed stream of a tar, and the wanted file. The holes of a
+	// sparse file count. Only the wanted file of a zip is decompressed.
 	UnpackedBytes int64
-	// Ratio is how many times its size an archive may unpack to. It applies to
-	// what is more than 64 MiB when unpacked.
+	// Ratio is how many times larger than the archive its content may be. It applies to content of
+	// more than 64 MiB.
 	Ratio int64
 }
 
-// DefaultLimits leaves room for far more than a plugin or a command line tool.
-// Those unpack to three to five times their size, text to some twenty. Deflate cannot
-// exceed 1032:1, so a ratio near that would never refuse a gzip; bzip2, xz and
-// zstd reach many thousands.
+// DefaultLimits allows far more than a plugin or a command line tool needs. A program is three to
+// five times larger than its archive, text about twenty times. Deflate reaches at most 1032 times,
+// so a ratio near that would never refuse a gzip. bzip2, xz and zstd reach many thousands.
 var DefaultLimits = Limits{Entries: 1_000_000, DirectoryBytes: 16 << 20, UnpackedBytes: 4 << 30, Ratio: 200}
 
-// MaxUnpacked returns how many bytes a file can have that comes out of an archive of a size
-// in bytes.
+// MaxUnpacked returns the largest size, in bytes, of a file from an archive of the given size.
 func (l Limits) MaxUnpacked(size int64) int64 {
 	l = l.withDefaults()
 	if size > l.UnpackedBytes/l.Ratio {
@@ -63,8 +60,7 @@ func (l Limits) withDefaults() Limits {
 // Sink receives the wanted file.
 type Sink interface {
 	io.Writer
-	// Reset discards what was written: a later entry of the archive
-	// supersedes it.
+	// Reset discards what was written, because a later entry of the archive replaces it.
 	Reset() error
 }
 
@@ -75,24 +71,23 @@ type Source interface {
 	io.Seeker
 }
 
-// Extract writes the file that want names to sink, and returns its name in the archive.
-// What sink received counts only if the error is nil.
+// Extract writes the wanted file to sink, and returns its name in the archive. If it returns an
+// error, the content of sink is not usable.
 //
 // The format is one of [agent.ArchiveFormats]. The formats bz2, gz, xz and zst compress
-// a single file: Extract takes that file whatever is wanted, and returns no name. The
-// agent's go-getter refuses these formats if it unpacks to a directory.
+// a single file: Extract takes that file whatever its name, and returns no name. The agent's
+// go-getter refuses these formats if it unpacks to a directory.
 //
-// If want.Dir is a pattern, one path of the archive may match it, as for
-// [path/filepath.Glob]. If several entries have one name, the last counts.
+// want.Dir may be a pattern of [path.Match]. Exactly one path of the archive must match it. If
+// several entries have the same name, Extract takes the last.
 //
-// An archive that breaks the limits, is damaged or lacks the file is an error of kind
-// [fault.Integrity]. So is one with ".." in a name, which go-getter refuses as a whole.
-// Extract skips any other entry that is not wanted, and follows no link. The wanted file
-// must be a regular file with a relative, printable name. go-getter makes an empty file
-// of a link, so a wanted link is an error.
+// Extract returns an error of kind [fault.Integrity] if the archive exceeds the limits, is damaged
+// or does not have the file, or if any name in it has "..": go-getter refuses such an archive, too.
+// The wanted file must be a regular file with a relative, printable name. A link is an error,
+// because go-getter unpacks it as an empty file. Extract ignores all other entries.
 //
-// xz and zstd may need a window of [MaxWindow] in memory. Only one archive at a time may
-// have more than 64 MiB.
+// Decoders of xz and zstd may need a window of up to [MaxWindow] bytes in memory. Only one archive
+// at a time may use more than 64 MiB.
 func Extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
 	name, err = extract(ctx, blob, format, want, limits, sink, usualWindow)
 	if !isWindowError(err) {
@@ -113,7 +108,7 @@ func Extract(ctx context.Context, blob Source, format string, want agent.Member,
 // copyBuffer is the size of the one buffer that all content passes through: see [meter.copy].
 const copyBuffer = 256 << 10
 
-// buffers are used again and again: those of a small archive are larger than it is.
+// buffers are reused, because they are larger than many archives.
 var buffers = sync.Pool{New: func() any { return &buffer{in: bufio.NewReaderSize(nil, copyBuffer/4)} }}
 
 type buffer struct {
@@ -121,12 +116,12 @@ type buffer struct {
 	between [copyBuffer]byte
 }
 
-// reading is one archive that is read.
+// reading is an archive that is being read.
 type reading struct {
 	*meter
 	format string
 	compression
-	// window bounds those of xz and zstd, in bytes.
+	// window is the largest allowed window of xz and zstd, in bytes.
 	window uint32
 	*buffer
 }
@@ -134,11 +129,11 @@ type reading struct {
 func open(ctx context.Context, blob Source, format string, limits Limits, window uint32) (*reading, error) {
 	c, known := compressionOf(format)
 	if !known {
-		return nil, fmt.Errorf("archive format %q is unknown", format)
+		return nil, fmt.Errorf("unknown archive format %q", format)
 	}
 	size, err := blob.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, fmt.Errorf("measuring the archive: %w", err)
+		return nil, fmt.Errorf("finding the size of the archive: %w", err)
 	}
 	other, err := c.otherFormat(blob)
 	if err != nil {
@@ -153,19 +148,19 @@ func (r *reading) close() {
 	buffers.Put(r.buffer)
 }
 
-// walk calls visit with every entry. Archiver passes over what only describes others, as
-// go-getter does (decompress_tar.go, untar). It reads the directory of a zip first.
+// walk calls visit with every entry. Archiver skips entries that only describe others, as go-getter
+// does (decompress_tar.go, untar). It reads the directory of a zip first.
 func (r *reading) walk(visit func(archiver.File) error) error {
 	handle := func(_ context.Context, f archiver.File) error {
 		r.budget = nil
 		r.entries++
-		err := r.alive()
+		err := r.stopped()
 		switch {
 		case err != nil:
 		case r.entries > r.limits.Entries:
 			err = fault.New(fault.Integrity, "archive holds more than %d entries", r.limits.Entries)
 		case hasDotDot(f.NameInArchive):
-			err = fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(f.NameInArchive)).
+			err = fault.New(fault.Integrity, `archive entry %s has ".." in its name`, quote(f.NameInArchive)).
 				WithHint("the agent refuses every archive with .. in a name")
 		default:
 			err = visit(f)
@@ -185,18 +180,18 @@ func (r *reading) walk(visit func(archiver.File) error) error {
 	if err := (archiver.Tar{}).Extract(r.ctx, content, nil, handle); err != nil {
 		return err
 	}
-	// The checksum of the compressed stream is at its very end. go-getter never reads what
-	// follows the end of the tar, so anything else there is allowed.
+	// Read to the end, where the checksum of the compressed stream is. Other data may follow the tar:
+	// go-getter does not read that far.
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, r.between[:]); !isTrailing(err) {
 		return err
 	}
 	return nil
 }
 
-// stream returns the decompressed content.
+// stream returns a reader of the decompressed content.
 func (r *reading) stream() (io.Reader, error) {
 	if r.size == 0 {
-		return nil, io.ErrUnexpectedEOF // the zstd decoder takes an empty file for a whole archive
+		return nil, io.ErrUnexpectedEOF // the zstd decoder accepts an empty file
 	}
 	r.in.Reset(io.NewSectionReader(r, 0, r.size))
 	content, err := r.open(r.in, r.window)
@@ -207,7 +202,7 @@ func (r *reading) copy(to io.Writer, content io.Reader) error {
 	return r.meter.copy(to, content, r.between[:])
 }
 
-// extract is [Extract] with a bound on the windows of xz and zstd, in bytes.
+// extract is [Extract] with a limit on the windows of xz and zstd, in bytes.
 func extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink, window uint32) (string, error) {
 	pick, err := newSelection(want)
 	if err != nil {
@@ -227,7 +222,7 @@ func extract(ctx context.Context, blob Source, format string, want agent.Member,
 func (r *reading) extract(pick *selection, sink Sink) error {
 	if !holdsMany(r.format) {
 		if pick.pattern != nil {
-			return fault.New(fault.Integrity, "a single file in %s has no directory %q", r.format, pick.want.Dir)
+			return fault.New(fault.Integrity, "a .%s file holds a single file, and no directory %q", r.format, pick.want.Dir)
 		}
 		content, err := r.stream()
 		if err != nil {
@@ -249,8 +244,8 @@ func (r *reading) extract(pick *selection, sink Sink) error {
 	if err := cmp.Or(err, pick.err()); err != nil || isTar(r.format) {
 		return err
 	}
-	// A zip can be read at any place: by its directory, only the one entry is. Archiver opens an
-	// entry only while it is visited.
+	// The first walk read only the directory of the zip. The second reads the one wanted entry,
+	// because archiver can open an entry only while it is visited.
 	return r.walk(func(f archiver.File) error {
 		if r.entries != wanted {
 			return nil
@@ -259,10 +254,10 @@ func (r *reading) extract(pick *selection, sink Sink) error {
 	})
 }
 
-// replace writes an entry to the sink, in place of an earlier one.
+// replace writes an entry to the sink instead of an earlier one.
 func (r *reading) replace(sink Sink, e entry) error {
 	if err := sink.Reset(); err != nil {
-		return r.stop(fmt.Errorf("discarding a superseded file: %w", err))
+		return r.stop(fmt.Errorf("discarding an earlier file of the archive: %w", err))
 	}
 	if e.problem != "" {
 		return nil
@@ -279,13 +274,14 @@ func (r *reading) replace(sink Sink, e entry) error {
 	return r.copy(sink, content)
 }
 
-// Decompress writes the content of a compressed stream, by its extension: gz, zst, xz or
-// bz2. A damaged stream, more than most bytes, a window of more than [MaxWindow], and data
-// behind the end are errors of kind [fault.Integrity].
+// Decompress writes the decompressed content of a stream. The format is gz, zst, xz or bz2.
+//
+// It returns an error of kind [fault.Integrity] if the stream is damaged, has more than most bytes
+// of content, needs a window of more than [MaxWindow] bytes, or is followed by other data.
 func Decompress(ctx context.Context, to io.Writer, from io.Reader, format string, most int64) error {
 	c, known := compressionOf(format)
 	if !known || c.open == nil || isTar(format) {
-		return fmt.Errorf("%q is no format of a compressed stream", format)
+		return fmt.Errorf("%q is not the format of a compressed stream", format)
 	}
 	m := &meter{ctx: ctx, limits: Limits{UnpackedBytes: most, Ratio: most + 1}}
 	content, err := c.open(bufio.NewReader(from), MaxWindow)

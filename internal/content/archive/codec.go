@@ -17,13 +17,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// compression is how archives are compressed whose formats end alike.
+// compression is one way to compress an archive. Formats with the same suffix share it.
 type compression struct {
-	// suffix is the end of the formats' names.
+	// suffix is the end of the formats' names: gz for gz, tar.gz and tgz.
 	suffix string
-	// is names such a file in the words of [agent.IdentifyProgram].
-	is string
-	// open opens a stream whose window has at most so many bytes. A zip has none.
+	// kind describes such a file as [agent.IdentifyProgram] does.
+	kind string
+	// open starts to decompress a stream. It fails if the stream needs a window of more bytes. It is
+	// nil for zip, which is read by its directory.
 	open func(in *bufio.Reader, window uint32) (io.Reader, error)
 }
 
@@ -45,23 +46,25 @@ func compressionOf(format string) (compression, bool) {
 	return compressions[i], true
 }
 
-// isTar tells formats of tars, such as tgz, from those of a single file.
+// isTar reports whether a format is a tar, compressed or not, such as tgz.
 func isTar(format string) bool { return strings.HasPrefix(format, "t") }
 
+// holdsMany reports whether a format holds several files. The others compress a single file.
 func holdsMany(format string) bool { return isTar(format) || format == "zip" }
 
-// otherFormat says what a file is if it does not begin as its format, and else returns "".
+// otherFormat describes a file whose first bytes are not those of its format. It returns "" for
+// every other file.
 func (c compression) otherFormat(blob io.ReaderAt) (string, error) {
 	head := make([]byte, agent.ProgramHeadSize)
 	n, err := blob.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
 		return "", err
 	}
-	is := agent.IdentifyProgram(head[:n]).String()
-	if strings.Replace(is, "an empty ", "a ", 1) == c.is {
+	kind := agent.IdentifyProgram(head[:n]).String()
+	if strings.Replace(kind, "an empty ", "a ", 1) == c.kind {
 		return "", nil
 	}
-	return fmt.Sprintf("it is %s, not %s", is, c.is), nil
+	return fmt.Sprintf("it is %s, not %s", kind, c.kind), nil
 }
 
 func openPlain(in *bufio.Reader, _ uint32) (io.Reader, error) { return in, nil }
@@ -77,21 +80,22 @@ func openBzip2(in *bufio.Reader, _ uint32) (io.Reader, error) { return bzip2.New
 // archive asks for, up to 4 GiB.
 const MaxWindow = 512 << 20
 
-// usualWindow is what every archive may have, in bytes: the largest that xz -9 makes.
+// usualWindow is the largest window, in bytes, that any number of archives may use at a time. It is
+// the largest that xz -9 makes.
 const usualWindow = 64 << 20
 
-// largeWindow is held by the one extraction that may have more than usualWindow.
+// largeWindow is held by the one extraction that may use more than usualWindow.
 var largeWindow = make(chan struct{}, 1)
 
-// isWindowError reports whether a decoder would need a larger window.
+// isWindowError reports whether a decoder failed because it needs a larger window.
 func isWindowError(err error) bool {
 	return errors.Is(err, xz.ErrMemlimit) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded)
 }
 
 func openXz(in *bufio.Reader, window uint32) (io.Reader, error) { return xz.NewReader(in, window) }
 
-// openZstd decodes on the calling goroutine, because [meter] is not safe for several. So the
-// decoder need not be closed.
+// openZstd decodes on the calling goroutine, because [meter] is not safe for concurrent use. Such a
+// decoder does not have to be closed.
 func openZstd(in *bufio.Reader, window uint32) (io.Reader, error) {
 	return zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
 }
@@ -105,8 +109,9 @@ func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
 	return &gzipMembers{z, in}, nil
 }
 
-// gzipMembers reads the members of a gzip file one after the other. Tapes fill their last block
-// with zeros, which gzip ignores; the decoder itself would take them for a damaged member.
+// gzipMembers reads the members of a gzip file one after the other. It ignores zeros after the last
+// member, as gzip does: tape drives fill their last block with them. The decoder itself would report
+// a damaged member.
 type gzipMembers struct {
 	*gzip.Reader
 	in *bufio.Reader
@@ -114,8 +119,8 @@ type gzipMembers struct {
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// errTrailing is what follows the last member and is not one.
-var errTrailing = errors.New("something follows its end")
+// errTrailing reports data after the last member that is not a member.
+var errTrailing = errors.New("other data follows its end")
 
 func (g *gzipMembers) Read(p []byte) (int, error) {
 	for {
@@ -146,10 +151,10 @@ func (g *gzipMembers) next() error {
 	return nil
 }
 
-// errTrailingBzip2 is what compress/bzip2 reports of the same.
+// errTrailingBzip2 is the error of compress/bzip2 for other data after the end.
 const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation file")
 
-// isTrailing reports whether something follows a stream that was whole.
+// isTrailing reports whether err means that other data follows a complete stream.
 func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }

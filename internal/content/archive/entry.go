@@ -19,13 +19,14 @@ import (
 
 // entry is an entry of an archive.
 type entry struct {
-	// raw is the name as the archive has it; name is what go-getter makes of it in the
-	// directory that it unpacks to: "kubectl", for "./kubectl" and "/kubectl".
+	// raw is the name in the archive. name is the path to which go-getter unpacks the entry:
+	// "kubectl" for "./kubectl" and "/kubectl".
 	raw, name string
 	directory bool
-	// size is in bytes, as the header says.
+	// size is the size from the header, in bytes.
 	size int64
-	// problem is why the entry must not be taken, or "". It matters for the wanted file alone.
+	// problem says why the entry must not be taken, or is "". It matters only if the entry is the
+	// wanted file.
 	problem string
 	open    func() (io.ReadCloser, error)
 }
@@ -37,17 +38,17 @@ func newEntry(f archiver.File) entry {
 	}
 }
 
-// cleanName is where go-getter puts an entry.
+// cleanName returns the path to which go-getter unpacks an entry.
 func cleanName(raw string) string { return path.Clean(strings.TrimLeft(raw, "/")) }
 
 const (
-	// maxName is the longest name of an entry that is taken, in bytes: Linux has no
-	// longer paths.
+	// maxName is the longest name of an entry that is taken, in bytes. It is the longest path of
+	// Linux.
 	maxName = 4096
 	isLink  = "is a link, not a regular file"
 )
 
-// problemOf says why an entry must not be taken, or "".
+// problemOf says why an entry must not be taken, or returns "".
 func problemOf(f archiver.File) string {
 	name, mode := f.NameInArchive, f.Mode()
 	inTar, _ := f.Header.(*tar.Header)
@@ -55,19 +56,19 @@ func problemOf(f archiver.File) string {
 	case mode&fs.ModeSymlink != 0, inTar != nil && inTar.Typeflag == tar.TypeLink:
 		return isLink
 	case !mode.IsRegular() && !mode.IsDir():
-		return "is no file, directory or link"
+		return "is not a regular file"
 	case len(name) > maxName:
-		return "has too long a name"
+		return fmt.Sprintf("has a name of more than %d bytes", maxName)
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "has control characters in its name"
 	case isAbsolute(name):
-		return "has an absolute name"
+		return "has an absolute path"
 	}
 	return packingProblem(f)
 }
 
-// packingProblem says why the content of an entry must not be read, or "". Archiver could
-// read more of what a zip holds than go-getter, with decoders that have no bounds on their
+// packingProblem says why the content of an entry must not be read, or returns "". Archiver supports
+// more compression methods in a zip than go-getter, and some of their decoders have no limit on
 // memory.
 func packingProblem(f archiver.File) string {
 	const encrypted = 1
@@ -76,37 +77,37 @@ func packingProblem(f archiver.File) string {
 	case inZip.Flags&encrypted != 0:
 		return "is encrypted"
 	case inZip.Method != zip.Store && inZip.Method != zip.Deflate:
-		return fmt.Sprintf("is compressed by the unsupported method %d", inZip.Method)
+		return fmt.Sprintf("uses the unsupported compression method %d", inZip.Method)
 	}
 	return ""
 }
 
-// err is the problem as an error, or nil.
+// err returns the problem as an error, or nil.
 func (e entry) err() error {
 	if e.problem == "" {
 		return nil
 	}
 	err := fault.New(fault.Integrity, "archive entry %s %s", quote(e.raw), e.problem)
 	if e.problem == isLink {
-		return err.WithHint("the agent makes an empty file of a link, and cannot run it")
+		return err.WithHint("the agent unpacks a link as an empty file, and cannot run that")
 	}
 	return err
 }
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }
 
-// hasDotDot refuses names like a/../b, too, as go-getter does (decompress.go,
-// containsDotDot).
+// hasDotDot reports whether a name has a part "..". That includes a/../b, which go-getter refuses, too
+// (decompress.go, containsDotDot).
 func hasDotDot(name string) bool {
 	return slices.Contains(strings.FieldsFunc(name, isSlash), "..")
 }
 
-// isAbsolute knows the absolute names of Windows, too.
+// isAbsolute reports whether a name is an absolute path on Unix or Windows.
 func isAbsolute(name string) bool {
 	return name != "" && isSlash(rune(name[0])) || len(name) > 2 && name[1] == ':' && isSlash(rune(name[2]))
 }
 
-// quote returns a name from an archive so that it can be shown on a terminal.
+// quote makes a name from an archive safe to print on a terminal.
 func quote(name string) string {
 	const longest = 100
 	if len(name) > longest {

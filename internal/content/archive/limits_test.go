@@ -137,9 +137,9 @@ func TestZipHeaders(t *testing.T) {
 		archive []byte
 		text    string
 	}{
-		{"xz inside", stored(zip.FileHeader{Method: 95, CompressedSize64: size, UncompressedSize64: size}), "unsupported method 95"},
-		{"zstd inside", stored(zip.FileHeader{Method: 93, CompressedSize64: size, UncompressedSize64: size}), "unsupported method 93"},
-		{"bzip2 inside", stored(zip.FileHeader{Method: 12, CompressedSize64: size, UncompressedSize64: size}), "unsupported method 12"},
+		{"xz inside", stored(zip.FileHeader{Method: 95, CompressedSize64: size, UncompressedSize64: size}), "unsupported compression method 95"},
+		{"zstd inside", stored(zip.FileHeader{Method: 93, CompressedSize64: size, UncompressedSize64: size}), "unsupported compression method 93"},
+		{"bzip2 inside", stored(zip.FileHeader{Method: 12, CompressedSize64: size, UncompressedSize64: size}), "unsupported compression method 12"},
 		{"encrypted", stored(zip.FileHeader{Flags: 1, CRC32: sum, CompressedSize64: size, UncompressedSize64: size}), "is encrypted"},
 		{"smaller than it says", stored(zip.FileHeader{CRC32: sum, CompressedSize64: size, UncompressedSize64: size + 1}), "damaged"},
 		{"larger than it says", stored(zip.FileHeader{CRC32: sum, CompressedSize64: size, UncompressedSize64: size - 1}), "damaged"},
@@ -177,7 +177,7 @@ func TestZipDirectory(t *testing.T) {
 	b = append(b, end...)
 	used := allocated(func() {
 		_, _, err := extract(b, "zip", agent.Member{Name: "tool"}, archive.Limits{})
-		wantFault(t, err, "archive has too large a directory")
+		wantFault(t, err, "the archive's directory has more than ")
 	})
 	if used > 150<<20 {
 		t.Errorf("%d bytes were allocated", used)
@@ -223,7 +223,7 @@ func TestDictionaries(t *testing.T) {
 			used := allocated(func() {
 				_, body, err := extract(test.archive, test.format, agent.Member{}, archive.Limits{})
 				if !test.ok {
-					wantFault(t, err, "archive cannot be read: it needs more than 512 MiB of memory")
+					wantFault(t, err, "archive needs more than 512 MiB of memory")
 				} else if err != nil || body != "hi\n" {
 					t.Errorf("got %q, %v", body, err)
 				}

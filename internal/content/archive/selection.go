@@ -10,19 +10,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// selection finds the file that the agent would take, as the entries go by.
+// selection finds the file that the agent would take among the entries of an archive.
 type selection struct {
 	want agent.Member
 	// pattern holds the segments of want.Dir.
 	pattern []string
-	// dir is the path that matches pattern, once one did.
+	// dir is the path that matches pattern. It is valid if dirFound is set.
 	dir      string
 	dirFound bool
-	// best is the entry that counts so far.
+	// best is the best entry so far. It is valid if found is set.
 	best  entry
 	found bool
-	// near and far are names of files, directly in dir and elsewhere.
-	near, far listing
+	// inDir and elsewhere list the names of files, for the message if none can be taken.
+	inDir, elsewhere listing
 }
 
 func newSelection(want agent.Member) (*selection, error) {
@@ -33,13 +33,13 @@ func newSelection(want agent.Member) (*selection, error) {
 		return s, nil
 	}
 	if _, err := path.Match(dir, ""); err != nil {
-		return nil, fault.New(fault.Integrity, "sub-directory %q is a malformed pattern", want.Dir)
+		return nil, fault.New(fault.Integrity, "sub-directory %q is not a valid pattern", want.Dir)
 	}
 	s.pattern = strings.Split(dir, "/")
 	return s, nil
 }
 
-// offer reports whether an entry supersedes what was selected before.
+// offer reports whether an entry is better than the best so far, and selects it.
 func (s *selection) offer(e entry) (bool, error) {
 	if e.name == "." {
 		return false, nil
@@ -50,7 +50,7 @@ func (s *selection) offer(e entry) (bool, error) {
 	if inside {
 		dir := path.Join(parts[:n]...)
 		if s.dirFound && dir != s.dir {
-			return false, fault.New(fault.Integrity, "sub-directory %q matches several paths of the archive: %s and %s", s.want.Dir, quote(s.dir), quote(dir))
+			return false, fault.New(fault.Integrity, "sub-directory %q matches several paths in the archive: %s and %s", s.want.Dir, quote(s.dir), quote(dir))
 		}
 		s.dir, s.dirFound = dir, true
 	}
@@ -58,21 +58,21 @@ func (s *selection) offer(e entry) (bool, error) {
 	case e.directory:
 		return false, nil
 	case !inside || len(parts) != n+1:
-		s.far.add(e.name)
+		s.elsewhere.add(e.name)
 		return false, nil
 	}
-	s.near.add(e.name)
-	if !s.beats(parts[n]) {
+	s.inDir.add(e.name)
+	if !s.isBetter(parts[n]) {
 		return false, nil
 	}
 	s.best, s.found = e, true
 	return true, nil
 }
 
-// matches reports whether a path, in parts, is one of the pattern.
+// matches reports whether the parts of a path match the pattern.
 func (s *selection) matches(parts []string) bool {
 	for i, p := range s.pattern {
-		// A malformed pattern never gets here.
+		// newSelection refused malformed patterns.
 		if ok, err := path.Match(p, parts[i]); err != nil || !ok {
 			return false
 		}
@@ -80,9 +80,9 @@ func (s *selection) matches(parts []string) bool {
 	return true
 }
 
-// beats reports whether a file of the wanted directory comes before the best
-// one, or takes its place because it has its name.
-func (s *selection) beats(base string) bool {
+// isBetter reports whether a file of the wanted directory is better than the best so far: it has the
+// wanted name, or comes before the other by name, or has the same name and follows it.
+func (s *selection) isBetter(base string) bool {
 	exact := s.want.Name != "" && base == s.want.Name
 	if exact || !s.want.First || !detectable(base) {
 		return exact
@@ -94,7 +94,7 @@ func (s *selection) beats(base string) bool {
 	return best != s.want.Name && base <= best
 }
 
-// detectable reports whether the agent takes a file for a plugin's binary
+// detectable reports whether the agent may use a file as a plugin's binary
 // (pkg/plugin/downloader.go, getFirstFileInDirectory).
 func detectable(base string) bool {
 	if strings.HasPrefix(base, ".") {
@@ -104,17 +104,17 @@ func detectable(base string) bool {
 	return ext == "" || ext == ".exe" || ext == ".sh"
 }
 
-// err is why no file was found that may be taken, or nil.
+// err returns the reason why no file can be taken, or nil.
 func (s *selection) err() error {
 	if s.found {
 		return s.best.err()
 	}
-	if s.near.total+s.far.total == 0 {
-		return fault.New(fault.Integrity, "archive holds no files")
+	if s.inDir.total+s.elsewhere.total == 0 {
+		return fault.New(fault.Integrity, "archive has no files")
 	}
 	what := fmt.Sprintf("file %q", s.want.Name)
 	if s.want.Name == "" {
-		what = "file that can be a plugin"
+		what = "file that the agent would run as the plugin"
 	}
 	where := ""
 	switch {
@@ -123,24 +123,24 @@ func (s *selection) err() error {
 	case s.dir != "":
 		where = " in " + quote(s.dir)
 	}
-	return fault.New(fault.Integrity, "archive has no %s%s", what, where).WithHint("it holds: %s", s.held())
+	return fault.New(fault.Integrity, "archive has no %s%s", what, where).WithHint("the archive has: %s", s.listFiles())
 }
 
-// held lists the files of the archive, those of the wanted directory first.
-func (s *selection) held() string {
-	names := slices.Concat(s.near.first, s.far.first)
-	names = names[:min(len(names), mostNames)]
+// listFiles lists the files of the archive. Files of the wanted directory come first.
+func (s *selection) listFiles() string {
+	names := slices.Concat(s.inDir.first, s.elsewhere.first)
+	names = names[:min(len(names), maxNames)]
 	list := strings.Join(names, ", ")
-	if more := s.near.total + s.far.total - len(names); more > 0 {
+	if more := s.inDir.total + s.elsewhere.total - len(names); more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
 	return list
 }
 
-// mostNames is how many names a message lists.
-const mostNames = 20
+// maxNames is how many names a message lists.
+const maxNames = 20
 
-// listing keeps the first names of many.
+// listing counts names and keeps the first of them, sorted.
 type listing struct {
 	first []string
 	total int
@@ -157,5 +157,5 @@ func (l *listing) add(name string) {
 	}
 	l.total++
 	l.first = slices.Insert(l.first, i, shown)
-	l.first = l.first[:min(len(l.first), mostNames)]
+	l.first = l.first[:min(len(l.first), maxNames)]
 }

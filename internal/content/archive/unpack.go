@@ -12,15 +12,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Unpack writes all files of an archive below a directory, where the agent's go-getter
-// would write them: of a link, and of whatever else is no file, it makes an empty one.
-// The files have the modes of new ones.
+// Unpack writes all files of an archive below a directory, at the paths at which the agent's
+// go-getter would write them. Like go-getter, it writes a link and any other special file as an
+// empty file. It ignores the modes in the archive.
 //
-// What is wrong with the archive is an error of kind [fault.Integrity], as are formats of
-// a single file. The limit on unpacked bytes is on all files together.
+// Unpack returns an error of kind [fault.Integrity] for a bad archive, and for a format that holds a
+// single file. [Limits.UnpackedBytes] applies to all files together.
 func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *os.Root) error {
 	if !holdsMany(format) {
-		return fault.New(fault.Integrity, "a single file in %s has no directory", format)
+		return fault.New(fault.Integrity, "a .%s file holds a single file, not a directory", format)
 	}
 	r, err := open(ctx, blob, format, limits, MaxWindow)
 	if err != nil {
@@ -30,7 +30,7 @@ func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *
 	return r.explain(r.walk(func(f archiver.File) error { return r.write(f, to) }))
 }
 
-// write makes a file or a directory of an entry.
+// write writes an entry as a file or a directory.
 func (r *reading) write(f archiver.File, to *os.Root) error {
 	name := cleanName(f.NameInArchive)
 	if f.IsDir() {

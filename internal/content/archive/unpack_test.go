@@ -61,7 +61,7 @@ func TestUnpackRefuses(t *testing.T) {
 			items  []item
 			limits archive.Limits
 		}{
-			"leads out":           {items: []item{file("a", "a"), file("../b", "b")}},
+			"in its name":         {items: []item{file("a", "a"), file("../b", "b")}},
 			"cannot be written":   {items: []item{file("a", "a"), file("a/b", "b")}},
 			"more than 2 entries": {items: []item{file("a", "a"), file("b", "b"), file("c", "c")}, limits: archive.Limits{Entries: 2}},
 			"unpacks to more":     {items: []item{big, file("big2", big.body)}, limits: archive.Limits{UnpackedBytes: 8000}},
@@ -105,8 +105,8 @@ func TestUnpackRefusesPacking(t *testing.T) {
 	check(t, err)
 	check(t, w.Close())
 	for want, h := range map[string]zip.FileHeader{
-		"unsupported method 93": {Method: 93, UncompressedSize64: 7, CRC32: crc32.ChecksumIEEE([]byte("content"))},
-		"is encrypted":          {Flags: 1, UncompressedSize64: uint64(packed.Len()), CRC32: crc32.ChecksumIEEE(packed.Bytes())},
+		"unsupported compression method 93": {Method: 93, UncompressedSize64: 7, CRC32: crc32.ChecksumIEEE([]byte("content"))},
+		"is encrypted":                      {Flags: 1, UncompressedSize64: uint64(packed.Len()), CRC32: crc32.ChecksumIEEE(packed.Bytes())},
 	} {
 		h.Name, h.CompressedSize64 = "a.yaml", uint64(packed.Len())
 		_, err := unpack(t, rawZip(t, h, packed.Bytes()), "zip", archive.Limits{})

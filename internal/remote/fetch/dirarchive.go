@@ -299,7 +299,7 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 	err = archive.Unpack(ctx, from, src.Format, archive.Limits{Entries: maxTreeEntries, UnpackedBytes: maxTreeBytes}, root)
 	switch {
 	case fault.KindOf(err) == fault.Integrity:
-		return fault.New(fault.Integrity, "unpacking the archive: %w", err).WithHint("report it to the archive's publisher")
+		return fault.New(fault.Integrity, "%w", err).WithHint("report it to the archive's publisher")
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}

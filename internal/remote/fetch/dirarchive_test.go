@@ -818,7 +818,7 @@ func TestArchivesOfTemplates(t *testing.T) {
 	}
 	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=sha256:"+strings.Repeat("0", 64)), fault.Integrity, "the URL has sha256:")
 	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=file:x"), fault.Usage, "checksum file")
-	f.wantFault(t, templates(u.URL+"/t.zip//x/t"), fault.Integrity, "unpacking the archive: ")
+	f.wantFault(t, templates(u.URL+"/t.zip//x/t"), fault.Integrity, "archive cannot be read: it is a gzip archive, not a zip archive")
 	u.then(status(404))
 	fixed(t).wantFault(t, templates(u.URL+"/absent.tar.gz"), fault.Upstream, "404")
 	for _, hostile := range []map[string]string{{"../x.yaml": "x"}, {"a.yaml": "-> /etc/passwd"}} {
