@@ -86,7 +86,7 @@ func (p *Page) header() markup {
 	}
 	password := markup("")
 	if p.Password {
-		password = block("p", class("warn"), "This server requires a user name and a password. Give them to Helm in a values file after mirror.yaml: see “Passwords” in docs/how-to/web-server-in-production.md. Give them to curl with --netrc.")
+		password = block("p", class("warn"), "This server requires a user name and a password. Give them to Helm in a values file after mirror.yaml: see “TLS and passwords” in docs/how-to/web-server-in-production.md. Give them to curl with --netrc.")
 	}
 	return block("header", markup("\n"), up,
 		block("h1", "Plugins for ", p.name()),

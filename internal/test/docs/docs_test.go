@@ -42,7 +42,7 @@ func TestPages(t *testing.T) {
 	root := must(filepath.Abs(filepath.FromSlash("../../..")))
 	l, err := readLibrary(root)
 	check(err)
-	old, flags := unconverted(), l.flags()
+	flags := l.flags()
 	if len(flags) == 0 {
 		t.Errorf("%s has no flags", flagsPage)
 	}
@@ -50,14 +50,10 @@ func TestPages(t *testing.T) {
 		p := l.pages[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if old[name] {
-				p.problems = nil
-			} else {
-				if runsByDefault(name) || tier.Thorough() || isNamed(t) {
-					p.run(t, root, os.Getenv(updateEnv) != "")
-				}
-				p.checkForm()
+			if runsByDefault(name) || tier.Thorough() || isNamed(t) {
+				p.run(t, root, os.Getenv(updateEnv) != "")
 			}
+			p.checkForm()
 			l.checkLinks(p)
 			l.checkFlags(p, flags)
 			for _, problem := range p.problems {
@@ -100,15 +96,6 @@ func runsByDefault(name string) bool {
 func isNamed(t *testing.T) bool {
 	f := flag.Lookup("test.run")
 	return f != nil && strings.Contains(f.Value.String(), "/") && strings.Contains(t.Name(), "/")
-}
-
-// unconverted returns the pages that are still to be written in this format.
-func unconverted() map[string]bool {
-	old := map[string]bool{}
-	for _, line := range strings.Fields(string(must(os.ReadFile("unconverted.txt")))) {
-		old[line] = true
-	}
-	return old
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
