@@ -192,7 +192,7 @@ func (o *Options) setWatcher(v object) {
 
 func (o *Options) setNodes(v object) {
 	if p, one := o.platform(); one {
-		v.set("nodeSelector", nodeSelector(p), "the mirror has this platform only")
+		v.set("nodeSelector", nodeSelector(p), "the files are for this platform only")
 	}
 }
 
