@@ -6,7 +6,7 @@
 //
 //	go run ./internal/test/recording
 //
-// With command lines as arguments, it draws the terminal after the last of them as a still:
+// If there are command lines as arguments, it draws a still of the terminal after the last one:
 //
 //	go run ./internal/test/recording -o verify.svg -theme dark 'botkube-mirror verify ./plugins'
 //

@@ -84,12 +84,12 @@ func (w slowWriter) Write(p []byte) (int, error) {
 }
 
 const (
-	// keystroke and thought pace whoever types the commands.
+	// keystroke and thought are the pace at which the commands are typed.
 	keystroke = 25 * time.Millisecond
 	thought   = 700 * time.Millisecond
 )
 
-// record runs command lines one after the other, as if somebody typed them.
+// record shows how a user types command lines, and what they print.
 func (w *world) record(commands []string) (*screen, error) {
 	s := &screen{}
 	for i, line := range commands {
