@@ -19,7 +19,7 @@ def most(line): (.[:1000][] | line), (if length > 1000 then "", "\(length - 1000
 "### botkube-mirror pull\(if .dryRun then " --dry-run" else "" end): \(.plugins | count("plugin")), \(.artifacts | count("file")) for \(.platforms | join(", ") | code)",
 "",
 (if .botkubeVersion then "Botkube \(.botkubeVersion | code). " else "" end)
-+ (if .dryRun then "" else "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) reused. " end) + "Checksums given: "
++ (if .dryRun then "" else "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) from the store. " end) + "Checksums given: "
 + (.artifacts | group_by(.verifiedBy) | map("\(length) by \(.[0].verifiedBy | who)") | join(", ")) + ".",
 "",
 "| Output | State | Digest | Size |",

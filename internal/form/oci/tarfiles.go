@@ -423,7 +423,7 @@ func cleanName(name string) (string, error) {
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", errors.New("leads out of the directory with ..")
+			return "", errors.New("has \"..\" in its name, which leads out of the directory")
 		}
 	}
 	return path.Clean(name), nil

@@ -440,7 +440,7 @@ func TestGitRefusals(t *testing.T) {
 		"no such directory":  {"git::" + base + "//nowhere", fault.Upstream, `0 directories match "nowhere"`},
 		"two directories":    {"git::" + base + "//*", fault.Upstream, "not exactly one"},
 		"a file":             {"git::" + base + "//t/b.yaml", fault.Upstream, "is not a directory"},
-		"out of it":          {"git::" + base + "//../x", fault.Usage, "leads out"},
+		"out of it":          {"git::" + base + "//../x", fault.Usage, "is outside the archive"},
 		"no templates":       {"git::" + base + "//none", fault.Upstream, "no .yaml files"},
 		"too large":          {"git::" + base + "//big", fault.Integrity, "limit of 1048576"},
 		"a name":             {"git::" + base + "//odd", fault.Upstream, "path separator"},

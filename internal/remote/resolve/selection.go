@@ -228,8 +228,11 @@ func indexURL(name, raw string) (string, error) {
 		if err == nil && (u.Scheme == "file" && u.Path != "" || (u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
 			return raw, nil
 		}
-		return "", fault.New(fault.Usage, "the URL of repository %q is not valid: it must begin with http://, https:// or file:///", name).
-			WithHint("write ./ before a path with a colon, brackets around an IPv6 address (http://[::1]:8080/), and escapes for special characters of a password (%%40 for @)")
+		e := fault.New(fault.Usage, "the URL of repository %q is not valid: it must begin with http://, https:// or file:///", name)
+		if err != nil {
+			e = fault.New(fault.Usage, "the URL of repository %q is malformed", name)
+		}
+		return "", e.WithHint("write ./ before a path with a colon, brackets around an IPv6 address (http://[::1]:8080/), and escapes for special characters of a password (%%40 for @)")
 	}
 	abs, err := filepath.Abs(raw)
 	if err != nil {
