@@ -275,7 +275,7 @@ func Parse(data []byte) (*Lock, error) {
 	}
 	data, err := textfile.Decode(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the lock: %w", err)
+		return nil, fmt.Errorf("invalid lock: %w", err)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -292,10 +292,10 @@ func Parse(data []byte) (*Lock, error) {
 		if known && probe.SchemaVersion > SchemaVersion {
 			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
 		}
-		return nil, fmt.Errorf("reading the lock: %w", textfile.JSONError(data, err))
+		return nil, fmt.Errorf("invalid lock: %w", textfile.JSONError(data, err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("reading the lock: something follows the document")
+		return nil, errors.New("invalid lock: other data follows the document")
 	}
 	if err := l.Check(); err != nil {
 		return nil, err
@@ -309,7 +309,7 @@ func Parse(data []byte) (*Lock, error) {
 func ReadFile(file string) (*Lock, error) {
 	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
-		e := fault.New(fault.Usage, "reading the lock: %s: %w", file, err)
+		e := fault.New(fault.Usage, "reading the lock %s: %w", file, err)
 		if near := disk.Similar(file); near != "" && errors.Is(err, fs.ErrNotExist) {
 			return nil, e.WithHint("did you mean %s?", near)
 		}

@@ -150,7 +150,7 @@ func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 			})
 		}
 		if err != nil {
-			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+			return fmt.Errorf("index of repository %q: %w", r.Name, err)
 		}
 		l.Repositories[i].Schemas = without(r.Schemas, func(s Schema) bool { return !used[s.URL] })
 		newest := map[entryID]newestVersions{}

@@ -140,7 +140,7 @@ func TestIndexOfBundles(t *testing.T) {
 		"two bundles":        {`BUNDLE},OTHER}`, fault.Usage, []string{"the image index lists 2 bundles: sha256:", "name one of them by its digest: write @sha256:"}},
 		"none":               {`SBOM}`, fault.Usage, []string{"not a bundle"}},
 		"bundles, one lower": {`WRAPPER}`, fault.Usage, []string{"not a bundle"}},
-		"a lost index":       {lost, fault.Incomplete, []string{"reading an index inside the image index"}},
+		"a lost index":       {lost, fault.Incomplete, []string{"an index inside the image index"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			index := w.expand(`{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[` + test.named + `]}`)

@@ -349,7 +349,7 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
 		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not that of a lock"},
 		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
-		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock cannot be used"},
+		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock has schema version 0"},
 		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "but the maximum is"},
 		"a huge manifest": {func(r *rebuilt) {
 			r.index.Manifests[1] = oci.Describe(manifestType, lock.Blob{Size: oci.MaxDocument + 1})

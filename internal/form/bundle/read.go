@@ -48,7 +48,7 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 	for _, n := range indexes[:min(len(indexes), maxWithin)] {
 		data, err := oci.ReadManifest(ctx, from, n.Blob)
 		if err != nil {
-			return nil, fmt.Errorf("reading an index inside the image index: %w", err)
+			return nil, fmt.Errorf("an index inside the image index: %w", err)
 		}
 		c, err := readIndex(ctx, data, from)
 		if err == nil {
@@ -228,7 +228,7 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	}
 	data, err := oci.ReadManifest(r.ctx, r.from, b)
 	if err != nil {
-		return Document{}, fmt.Errorf("reading %s: %w", what, err)
+		return Document{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return Document{MediaType: string(d.MediaType), Data: data}, nil
 }
@@ -244,11 +244,11 @@ func (r *reading) readLock(manifest []byte) error {
 	}
 	data, err := oci.ReadBlob(r.ctx, r.from, b, lock.MaxSize)
 	if err != nil {
-		return fmt.Errorf("reading the lock: %w", err)
+		return fmt.Errorf("the lock: %w", err)
 	}
 	l, err := lock.Parse(data)
 	if err != nil {
-		return fault.New(fault.Integrity, "the lock cannot be used: %w", err)
+		return fault.New(fault.Integrity, "%w", err)
 	}
 	r.contents.Lock, r.want = l, manifestsOf(l, b)
 	r.contents.made[b.SHA256] = data

@@ -17,7 +17,7 @@ func Rewrite(l *lock.Lock, p agent.Platform, from Indexes, at func(repository st
 	for _, r := range l.Repositories {
 		upstream, err := from.Index(p, r)
 		if err != nil {
-			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
+			return nil, fmt.Errorf("index of repository %q: %w", r.Name, err)
 		}
 		rewritten, err := rewrite(l, r, upstream, builds)
 		if err != nil {
@@ -31,11 +31,11 @@ func Rewrite(l *lock.Lock, p agent.Platform, from Indexes, at func(repository st
 func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) ([]byte, error) {
 	ix, err := index.Parse(upstream.Data)
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "reading the index of %q: %w", r.Name, err)
+		return nil, fault.New(fault.Integrity, "index of repository %q: %w", r.Name, err)
 	}
 	base, err := url.Parse(r.URL)
 	if err != nil {
-		return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
+		return nil, fmt.Errorf("URL of repository %q: %w", r.Name, err)
 	}
 	var problem error
 	plugins := pluginsOf(l, r.Name)
@@ -51,10 +51,10 @@ func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 		return index.Rewritten{Builds: ownDependencies(p, made), Schemas: upstream.schemasOf(e, base)}, true
 	})
 	if problem != nil {
-		return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, problem)
+		return nil, fmt.Errorf("rewriting the index of repository %q: %w", r.Name, problem)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "rewriting the index of %q: %w", r.Name, err)
+		return nil, fault.New(fault.Integrity, "rewriting the index of repository %q: %w", r.Name, err)
 	}
 	return rewritten, nil
 }

@@ -19,7 +19,7 @@ func (c *Client) failure(doing, url string, err error) error {
 	if instead := c.Instead(url); instead != "" {
 		what += " from " + instead
 	}
-	err = transfer.Failure(what, err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+	err = transfer.Failure(what, err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(doing, err) })
 	if hint := c.viaHint(doing, url, err); hint != "" {
 		err = fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 	}
@@ -66,21 +66,31 @@ func (c *Client) hintCredentials(asked *url.URL) string {
 	return fmt.Sprintf("if %s needs credentials, add a line to .netrc: machine %[1]s login USER password PASSWORD", asked.Host)
 }
 
-// hint returns the next step after a server's failure.
-func hint(err error) string {
+// hint returns the next step after a server's failure. doing is that of [Client.failure].
+func hint(doing string, err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
-		return statusHint(e)
+		return statusHint(doing, e)
 	}
 	switch hint := transfer.ConnectionHint(err, "server", "--"); {
 	case transfer.Is[*transfer.RedirectError](err):
 		return "the file may have moved: open the URL in a browser to see where it leads"
 	case hint != "", transfer.Is[*transfer.PermanentError](err):
 		return hint
+	case transfer.IsNotConnected(err):
+		return "check the host and the port, and whether this network lets you connect to them; " + transfer.HintProxy
 	}
-	return "run the command again: it continues where it stopped; " + transfer.HintProxy
+	return "run the command again" + continues(doing) + "; " + transfer.HintProxy
 }
 
-func statusHint(e *transfer.StatusError) string {
+// continues says that another run continues a download. Small documents are read from the start.
+func continues(doing string) string {
+	if doing == "downloading" {
+		return ": it continues where it stopped"
+	}
+	return ""
+}
+
+func statusHint(doing string, e *transfer.StatusError) string {
 	switch {
 	case e.RateLimit.Hint() != "":
 		return e.RateLimit.Hint()
@@ -97,7 +107,7 @@ func statusHint(e *transfer.StatusError) string {
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
 		return "check the URL: the file may have been removed; leave a plugin out with --exclude"
 	case e.Transient():
-		return "run the command again later: it continues where it stopped"
+		return "run the command again later" + continues(doing)
 	}
 	return "open the URL in a browser to see what the server expects"
 }

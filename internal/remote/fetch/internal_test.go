@@ -35,7 +35,7 @@ func TestValidator(t *testing.T) {
 func TestProxySettingsAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	// net/http reads the environment once, so the error is made here.
-	if transfer.Transient(transfer.ErrProxySetting, 1) || hint(transfer.ErrProxySetting) == "" {
+	if transfer.Transient(transfer.ErrProxySetting, 1) || hint("reading", transfer.ErrProxySetting) == "" {
 		t.Error("it is not to be retried, and has a hint")
 	}
 }

@@ -76,11 +76,11 @@ func (r *Resolver) findChart(ctx context.Context, base *url.URL, version string)
 	indexURL := base.JoinPath("index.yaml").String()
 	data, err := r.Fetch.Document(ctx, indexURL, maxChartIndex, nil)
 	if err != nil {
-		return chartVersion{}, fmt.Errorf("reading the index of the chart repository: %w", err)
+		return chartVersion{}, fmt.Errorf("index of the chart repository: %w", err)
 	}
 	versions, err := readChartIndex(data)
 	if err != nil {
-		return chartVersion{}, fault.New(fault.Integrity, "reading the index of the chart repository %s: %w", agent.Redact(indexURL), err)
+		return chartVersion{}, fault.New(fault.Integrity, "index of the chart repository %s: %w", agent.Redact(indexURL), err)
 	}
 	entry, err := find(versions, version)
 	if err != nil {
@@ -141,7 +141,7 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	}
 	data, err := r.Fetch.Document(ctx, u.String(), maxChart, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("downloading the chart: %w", err)
+		return nil, nil, fmt.Errorf("chart: %w", err)
 	}
 	chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
 	if e.digest == "" {
@@ -181,7 +181,7 @@ func (e chartVersion) resolve(base *url.URL, canonical func(*url.URL) *url.URL) 
 func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart) error {
 	data, err := r.document(ctx, agent.Repository{URL: pinned.URL}, maxChart, "chart", &pinned.SHA256)
 	if err != nil {
-		return fmt.Errorf("downloading the chart: %w", err)
+		return fmt.Errorf("chart: %w", err)
 	}
 	_, err = r.Store.Put(data)
 	return err

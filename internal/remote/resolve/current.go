@@ -260,7 +260,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 	c.Lock.Chart = new(*pinned.Chart)
 	data, err := r.Fetch.Document(ctx, pinned.Chart.URL, maxChart, nil)
 	if err != nil {
-		return c.Fail(ctx, fmt.Errorf("downloading the chart: %w", err), "chart")
+		return c.Fail(ctx, err, "chart")
 	}
 	c.Lock.Chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
 	return nil

@@ -113,7 +113,7 @@ func variable(name, template string) string {
 
 // indexError returns the error for an index that cannot be read, with a hint for its credentials.
 func (r *Resolver) indexError(repo *repository, err error) error {
-	err = fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
+	err = fmt.Errorf("index of repository %q: %w", repo.Name, err)
 	var hint string
 	switch {
 	case r.Fetch.Instead(repo.URL) != "":

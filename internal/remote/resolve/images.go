@@ -139,7 +139,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	}
 	source, err := r.Registry.Repository(ctx, ref.Repository(), false)
 	if err != nil {
-		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+		return fmt.Errorf("%s %s: %w", role.What(), ref, err)
 	}
 	image := &lock.Image{Reference: ref.String()}
 	if had != nil && len(had.Manifests) > 0 {
@@ -149,7 +149,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 		err = r.imageManifests(ctx, source, wanted, image)
 	}
 	if err != nil {
-		err = fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+		err = fmt.Errorf("%s %s: %w", role.What(), ref, err)
 		if asked := source.Instead(); asked != "" && fault.KindOf(err) == fault.Integrity && fault.HintOf(err) == "" {
 			return fault.New(fault.Integrity, "%w", err).WithHint("check that %s has this image: a --via rule reads it from there instead of from %s", asked, ref.Repository())
 		}

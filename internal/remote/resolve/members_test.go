@@ -75,7 +75,7 @@ func TestMembersAhead(t *testing.T) {
 	for i, fails := range [][]string{{"/bin.sha256", "/charts/index.yaml"}, {"/charts/index.yaml"}} {
 		next("/bin.sha256", fails...)
 		_, _, err = r.Select(t.Context(), sel)
-		wantFault(t, err, fault.Upstream, []string{"looking for a checksum", "reading the index of the chart repository"}[i])
+		wantFault(t, err, fault.Upstream, []string{"looking for a checksum", "index of the chart repository: reading "}[i])
 	}
 
 	file := filepath.Join(t.TempDir(), "lock.json")

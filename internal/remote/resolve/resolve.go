@@ -392,7 +392,7 @@ func (r *Resolver) schema(ctx context.Context, url string, s *lock.Schema, pinne
 	}
 	data, err := r.document(ctx, agent.Repository{URL: url}, lock.MaxSchema, "JSON schema", want)
 	if err != nil {
-		return fmt.Errorf("reading a JSON schema: %w", err)
+		return fmt.Errorf("JSON schema: %w", err)
 	}
 	if text, err := textfile.Decode(data); err != nil || !json.Valid(text) {
 		return fault.New(fault.Integrity, "the JSON schema at %s is %s, not JSON", agent.Redact(url), textfile.Kind(data))

@@ -174,7 +174,7 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 	if version == "latest" {
 		release, err := r.Fetch.Destination(ctx, latestRelease)
 		if err != nil {
-			return "", fmt.Errorf("asking for the latest version of Botkube: %w", err)
+			return "", fmt.Errorf("latest version of Botkube: %w", err)
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {

@@ -120,6 +120,12 @@ func IsNoSuchHost(err error) bool {
 	return ok && e.IsNotFound
 }
 
+// IsNotConnected reports whether no connection was made: the server refused it, or did not answer.
+func IsNotConnected(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
+}
+
 // Transient reports whether another attempt may succeed. Attempts is how many were made so far: a
 // host that does not exist at the first attempt is a typing error, later it is a failure of DNS.
 func Transient(err error, attempts int) bool {
