@@ -14,19 +14,20 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// access says who may change a file besides this user and root.
+// access says which users besides this one and root may change a file.
 type access int
 
-// From the best to the worst.
+// The kinds of access, from the safest to the least safe.
 const (
 	exclusive access = iota
 	byGroup
 	byOthers
-	// foreign is what belongs to another user.
+	// foreign means that another user owns the file.
 	foreign
 )
 
-// accessTo says who may write a file. On Windows, which has lists of rights, all is exclusive.
+// accessTo says who may change a file. On Windows, which has access control lists instead of modes, it
+// returns exclusive.
 func accessTo(fi fs.FileInfo) access {
 	a := disk.AccessOf(fi)
 	switch mode := a.Mode.Perm(); {
@@ -42,15 +43,15 @@ func accessTo(fi fs.FileInfo) access {
 	return exclusive
 }
 
-// checkAccess refuses a store that another user owns or that every user may
-// write to, unless it is shared knowingly. A volume that keeps no owners or modes,
-// as many network file systems do not, tells nothing of who may write: it is used,
-// and not trusted. Neither is a store that a group may write to.
+// checkAccess returns an error if another user owns the store, or if every user may write to it. With
+// shared, it accepts such a store, but does not trust it. It also accepts, and does not trust, a store
+// to which a group may write, and one on a volume that keeps no owners or modes, such as many network
+// file systems.
 func (s *Store) checkAccess(shared bool) error {
 	for _, dir := range append([]string{"."}, storeDirs...) {
 		fi, err := s.root.Lstat(dir)
 		if err != nil || !fi.IsDir() {
-			continue // not made yet
+			continue // not created yet
 		}
 		who := accessTo(fi)
 		s.trusted = s.trusted && who == exclusive
@@ -62,7 +63,8 @@ func (s *Store) checkAccess(shared bool) error {
 	return nil
 }
 
-// keepsModes tries whether owners and modes are kept. If nothing can be written, they are.
+// keepsModes creates a file to find out whether the file system keeps owners and modes. It returns
+// true if no file can be created.
 func (s *Store) keepsModes() bool {
 	name := tempPrefix + rand.Text()
 	f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -77,16 +79,16 @@ func (s *Store) keepsModes() bool {
 
 func refuseAccess(at, store string, who access, fi fs.FileInfo) error {
 	const other = "name a store of your own with --store\n" +
-		"or add --shared-store: every blob is hashed before each use then, and nothing else in the store is trusted"
+		"or add --shared-store: every blob is then checked before each use, and nothing else in the store is trusted"
 	if who == foreign {
-		return fault.New(fault.Usage, "%s belongs to %s, who may change what is in it; this is %s", at, userName(disk.AccessOf(fi).User), userName(os.Geteuid())).
+		return fault.New(fault.Usage, "%s belongs to %s, who can change its content; you are %s", at, userName(disk.AccessOf(fi).User), userName(os.Geteuid())).
 			WithHint(other)
 	}
-	return fault.New(fault.Usage, "every user may change what is in %s (mode %04o)", at, fi.Mode().Perm()).
-		WithHint("if nobody else has written to it, keep others out: chmod -R go-w %s\nor %s", store, other)
+	return fault.New(fault.Usage, "every user can change the content of %s (mode %04o)", at, fi.Mode().Perm()).
+		WithHint("if no other user has written to it, take their write permission away: chmod -R go-w %s\nor %s", store, other)
 }
 
-// userName says who a user is.
+// userName returns the number and the name of a user for messages.
 func userName(id int) string {
 	text := "user " + strconv.Itoa(id)
 	if u, err := user.LookupId(strconv.Itoa(id)); err == nil {
@@ -95,23 +97,22 @@ func userName(id int) string {
 	return text
 }
 
-// trusts reports whether nobody else can have changed a file, or will while it is read.
+// trusts reports whether no other user can change a file or could have changed it.
 func (s *Store) trusts(fi fs.FileInfo) bool { return s.trusted && accessTo(fi) == exclusive }
 
-// TempDir creates a directory for what is on its way to becoming a blob. It is
-// for the caller to remove; one that a killed run left, the next run removes. If
-// others may write to the store, it is outside of it.
+// TempDir creates a temporary directory, which the caller must remove. If the process is killed, the
+// next run removes it. It is in the store, unless others may write there.
 func (s *Store) TempDir() (string, error) {
 	if !s.trusted {
 		dir, err := os.MkdirTemp("", "botkube-mirror-*")
 		if err != nil {
-			err = fmt.Errorf("making a temporary directory: %w", err)
+			err = fmt.Errorf("creating a temporary directory: %w", err)
 		}
 		return dir, err
 	}
 	name := s.tempName()
 	if err := s.root.Mkdir(name, 0o700); err != nil {
-		return "", fmt.Errorf("making room in the store: %w", explain(err))
+		return "", fmt.Errorf("creating a temporary directory in the store: %w", explain(err))
 	}
 	return s.at(name), nil
 }

@@ -35,7 +35,7 @@ func TestOpenByAccess(t *testing.T) {
 		}
 		check(t, os.Chmod(at, 0o757))
 		_, err := store.Open(dir)
-		wantFault(t, err, fault.Usage, "every user may change what is in "+at, "mode 0757")
+		wantFault(t, err, fault.Usage, "every user can change the content of "+at, "mode 0757")
 		s, err := store.OpenShared(dir)
 		check(t, err)
 		if s.Trusted() {

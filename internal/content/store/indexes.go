@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// Index is a plugin index that a run read.
+// Index is the record of a plugin index that a run has read.
 type Index struct {
 	Repository string `json:"repository"`
 	// URL has no user information.
@@ -18,30 +18,30 @@ type Index struct {
 	Seen   time.Time   `json:"seen"`
 }
 
-// NoteIndex remembers an index whose document the store has.
+// NoteIndex stores the record of an index whose document the store has.
 func (s *Store) NoteIndex(ix Index) error {
 	return s.writeRecord(indexesDir, ix.Repository+"="+ix.URL, ix.SHA256, ix)
 }
 
-// Indexes are those that a store remembers.
+// Indexes are the recorded indexes of a store.
 type Indexes struct {
-	// All are the indexes, the one that was read last first.
+	// All are the indexes. The one that was read last comes first.
 	All   []Index
 	store *Store
 }
 
-// RememberedIndexes reads what the store in a directory remembers of indexes. It writes nothing and
-// waits for no other run, because a shell may ask at any time. Without a store, or if others may
-// write to it, there are none. Close gives up the directory.
+// RememberedIndexes returns the recorded indexes of the store in a directory. It writes nothing and waits
+// for no other run, because shells call it for completion at any time. It ignores the records if other
+// users may write to the store. The caller must close the result.
 func RememberedIndexes(dir string) (*Indexes, error) {
-	s, err := at(dir)
+	s, err := newStore(dir)
 	if err != nil {
 		return nil, err
 	}
 	if s.root, err = disk.OpenRoot(s.dir); err != nil {
 		return nil, err
 	}
-	// As for a shared store, so that it tries nothing out.
+	// As for a shared store: otherwise it would create a file to test the modes.
 	_ = s.checkAccess(true)
 	found := &Indexes{store: s}
 	entries, _ := s.entries(indexesDir)
@@ -55,11 +55,11 @@ func RememberedIndexes(dir string) (*Indexes, error) {
 	return found, nil
 }
 
-// Read returns the document of an index of at most max bytes, if the store still has it undamaged.
+// Read returns the document of an index, if the store has it undamaged and it has at most max bytes.
 func (x *Indexes) Read(ix Index, max int64) (data []byte, ok bool) {
 	data, ok = x.store.readFile(x.store.path(ix.SHA256), max)
 	return data, ok && lock.Sum(data) == ix.SHA256
 }
 
-// Close gives up the store's directory.
+// Close closes the store's directory.
 func (x *Indexes) Close() error { return x.store.closeRoot() }

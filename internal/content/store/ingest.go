@@ -17,10 +17,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
-// Ingest is a blob in the making, which this process alone writes. What is
-// there when the process ends, however it ends, is there for the next
-// [Store.Ingest] of the same key, until it is committed or discarded.
-// An Ingest is for one goroutine.
+// Ingest is a blob that is being written, by this process alone. If the process ends before the blob is
+// committed or discarded, the next [Store.Ingest] of the same key continues with the bytes that are
+// there. An Ingest must not be used by several goroutines at once.
 type Ingest struct {
 	store  *Store
 	base   string // path in the store, without suffix
@@ -31,31 +30,30 @@ type Ingest struct {
 	lock   *filelock.Lock // nil once it is closed
 }
 
-// Origin is what the partial bytes are a part of, so that the rest may be asked for.
+// Origin says where the bytes of a partial download come from, so that the rest can be requested.
 type Origin struct {
 	// URL is without user information.
 	URL string `json:"url,omitempty"`
-	// Through tells where the URL was asked for, if that was not its own server: ETag and the like
-	// mean nothing elsewhere.
+	// Through is where the URL was requested, if not from its own server. An ETag is valid only there.
 	Through string `json:"through,omitempty"`
-	// ETag and LastModified are response header fields as they were received.
+	// ETag and LastModified are header fields of the response.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
-	// Validator is what If-Range may carry to get the rest of the same bytes and
-	// nothing else; empty where the server gave nothing of the kind.
+	// Validator is the value of If-Range that gives the rest of the same file. It is empty if the
+	// server sent nothing suitable.
 	Validator string `json:"validator,omitempty"`
-	// Decoded says that the bytes are what was decoded from the server's answer. So the server
-	// cannot send the rest of them.
+	// Decoded means that the bytes were decoded from a Content-Encoding, so the server cannot send the
+	// rest of them.
 	Decoded bool `json:"decoded,omitempty"`
-	// Total is the size in bytes of the whole; 0 where it is unknown.
+	// Total is the size of the whole file in bytes, or 0 if it is unknown.
 	Total int64 `json:"total,omitempty"`
 }
 
-// Checkpoint vouches for the start of a partial file.
+// Checkpoint is the digest of the start of a partial file.
 type Checkpoint struct {
-	// Size is how many bytes it covers, from the first on.
+	// Size is the number of bytes that the digest covers.
 	Size int64
-	// SHA256 is their digest.
+	// SHA256 is the digest of these bytes.
 	SHA256 lock.SHA256
 }
 
@@ -64,10 +62,9 @@ const (
 	maxSums = 32 << 20
 )
 
-// Ingest begins a blob, or goes on with what an earlier run left of it. The
-// key, usually a URL, may be in use by one Ingest at a time on this machine: a
-// second caller waits for the first until ctx is done. Waiting, if not nil, is
-// called once when it has to.
+// Ingest starts a blob, or continues the one that an earlier run left unfinished. The key is usually a
+// URL. Only one Ingest on this machine may use a key at a time: a second caller waits for the first
+// until ctx is done. If it has to wait, it calls waiting once, unless that is nil.
 func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest, error) {
 	name := hashed(key)
 	tell := func(string) {
@@ -77,7 +74,7 @@ func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest
 	}
 	l, err := s.claim(ctx, ingestDir+"/"+name+lockSuffix, tell)
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the download that is in progress: %w", err)
+		return nil, fmt.Errorf("waiting for another download of the same file: %w", err)
 	}
 	in := &Ingest{store: s, base: ingestDir + "/" + name, lock: l}
 	if err := in.open(); err != nil {
@@ -86,10 +83,10 @@ func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest
 	return in, nil
 }
 
-// claim waits for a lock of the store, also among the goroutines of this process.
+// claim waits for a lock of the store. The lock excludes other goroutines of this process, too.
 func (s *Store) claim(ctx context.Context, path string, waiting func(string)) (*filelock.Lock, error) {
 	return filelock.Wait(ctx, path, waiting, func() (*filelock.Lock, error) {
-		if err := s.clearWay(path); err != nil {
+		if err := s.removeNonFile(path); err != nil {
 			return nil, err
 		}
 		l, err := filelock.TryFile(s.root, path)
@@ -103,7 +100,7 @@ func (s *Store) claim(ctx context.Context, path string, waiting func(string)) (*
 func (in *Ingest) open() error {
 	part, root := in.part(), in.store.root
 	for _, file := range []string{part, in.base + sumsSuffix, in.base + metaSuffix} {
-		if err := in.store.clearWay(file); err != nil {
+		if err := in.store.removeNonFile(file); err != nil {
 			return err
 		}
 	}
@@ -124,14 +121,14 @@ func (in *Ingest) open() error {
 
 func (s *Store) readOrigin(name string) Origin {
 	var o Origin
-	data, ok := s.recall(name, maxMeta)
+	data, ok := s.readTrusted(name, maxMeta)
 	if !ok || json.Unmarshal(data, &o) != nil || o.Total < 0 || !isHeaderValue(o.ETag, o.LastModified, o.Validator) {
 		return Origin{}
 	}
 	return o
 }
 
-// isHeaderValue takes strings that may be sent as header fields (RFC 9110, section 5.5).
+// isHeaderValue reports whether all values may be sent in header fields (RFC 9110, section 5.5).
 func isHeaderValue(values ...string) bool {
 	for _, v := range values {
 		if len(v) > 4<<10 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -141,16 +138,18 @@ func isHeaderValue(values ...string) bool {
 	return true
 }
 
-// File is the partial file, open to read and write.
+// File returns the partial file, which is open for reading and writing.
 func (in *Ingest) File() *os.File { return in.file }
 
-// Path is where the partial file is.
+// Path returns the path of the partial file.
 func (in *Ingest) Path() string { return in.store.at(in.part()) }
 
 func (in *Ingest) part() string { return in.base + partSuffix }
 
+// Size returns the number of bytes that are there.
 func (in *Ingest) Size() int64 { return in.size }
 
+// Write appends to the partial file.
 func (in *Ingest) Write(p []byte) (int, error) {
 	n, err := in.file.Write(p)
 	in.size += int64(n)
@@ -160,7 +159,7 @@ func (in *Ingest) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Truncate keeps the first size bytes.
+// Truncate removes all bytes after the first size bytes.
 func (in *Ingest) Truncate(size int64) error {
 	err := in.file.Truncate(size)
 	if err == nil {
@@ -173,10 +172,10 @@ func (in *Ingest) Truncate(size int64) error {
 	return nil
 }
 
-// Origin says what the bytes are of; zero where that is unknown.
+// Origin returns where the bytes come from, or the zero Origin if that is unknown.
 func (in *Ingest) Origin() Origin { return in.origin }
 
-// SetOrigin records what the bytes are of. It is called before they flow.
+// SetOrigin records where the bytes come from. Call it before the first Write.
 func (in *Ingest) SetOrigin(o Origin) error {
 	data, err := json.Marshal(o)
 	if err == nil {
@@ -189,18 +188,16 @@ func (in *Ingest) SetOrigin(o Origin) error {
 	return nil
 }
 
-// originID ties checkpoints to an origin. After a power cut, files may be from
-// different moments, and the start of one version must not be taken for
-// another's.
+// originID identifies the origin in checkpoints. After a power cut, the files may be of different ages,
+// and the start of one version of a file must not be taken for the start of another version.
 func (in *Ingest) originID() string {
-	data, _ := json.Marshal(in.origin) // strings and a number cannot fail
+	data, _ := json.Marshal(in.origin) // this cannot fail
 	return hashed(string(data))[:16]
 }
 
-// SetCheckpoint records the digest of the bytes that are there. Where nobody
-// gave the digest of the whole, only what a checkpoint covers is safe to
-// resume: a power cut may have lost bytes in the middle of a file whose size
-// is right.
+// SetCheckpoint records the digest of the bytes that are there. If the digest of the whole file is
+// unknown, a download may be resumed only after a checkpoint: a power cut can damage the middle of a
+// file and leave its size unchanged.
 func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 	if in.sums == nil {
 		f, err := in.store.root.OpenFile(in.base+sumsSuffix, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
@@ -215,10 +212,10 @@ func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 	return nil
 }
 
-// Checkpoints returns what was recorded for the present origin, by ascending
-// size, up to the size that is there. What others may have written does not count.
+// Checkpoints returns the checkpoints of the current origin up to the current size, the smallest first.
+// It ignores checkpoints that another user may have written.
 func (in *Ingest) Checkpoints() []Checkpoint {
-	data, ok := in.store.recall(in.base+sumsSuffix, maxSums)
+	data, ok := in.store.readTrusted(in.base+sumsSuffix, maxSums)
 	if !ok {
 		return nil
 	}
@@ -229,7 +226,7 @@ func (in *Ingest) Checkpoints() []Checkpoint {
 		if !ok || c.Size > in.size {
 			continue
 		}
-		// A later line of no greater size stems from a later start.
+		// If a later line has a smaller size, the download was started again: drop the earlier lines.
 		for len(points) > 0 && points[len(points)-1].Size >= c.Size {
 			points = points[:len(points)-1]
 		}
@@ -251,9 +248,8 @@ func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
 	return Checkpoint{Size: size, SHA256: sum}, err == nil
 }
 
-// Commit makes the partial file the blob d, which the caller has found it to
-// be; size is checked once more. It is there after a power cut. Only Close may
-// follow.
+// Commit stores the partial file as the blob d. The caller must have compared the digest; Commit checks
+// the size again. The blob survives a power cut. After Commit, only Close may be called.
 func (in *Ingest) Commit(d lock.SHA256, size int64) (err error) {
 	defer func() {
 		if err != nil {
@@ -279,19 +275,19 @@ func (in *Ingest) Commit(d lock.SHA256, size int64) (err error) {
 	if err := in.file.Close(); err != nil {
 		return err
 	}
-	// A blob that is there stays if this process knows it to be good.
+	// Keep an existing blob that this process has verified.
 	if there, ok := in.store.lookUp(d); ok && in.store.trusts(there) && in.store.isKnown(d, there.Size()) {
 		return in.store.root.Remove(in.part())
 	}
 	if err := in.store.rename(in.part(), in.store.path(d)); err != nil {
-		return in.yield(d, err)
+		return in.keepExisting(d, err)
 	}
 	return disk.SyncDirIn(in.store.root, blobsDir)
 }
 
-// yield drops the partial file for a blob that could not be replaced, as where
-// Windows has it open, if that one is good.
-func (in *Ingest) yield(d lock.SHA256, cause error) error {
+// keepExisting removes the partial file if the store has an undamaged blob that could not be replaced.
+// On Windows, an open file cannot be replaced.
+func (in *Ingest) keepExisting(d lock.SHA256, cause error) error {
 	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {
 		return cause
 	}
@@ -309,7 +305,7 @@ func (in *Ingest) removeNotes() {
 	}
 }
 
-// Close lets others go on. It may be called twice, and after Commit and Discard.
+// Close releases the key. It may be called twice, and after Commit and Discard.
 func (in *Ingest) Close() error {
 	if in.lock == nil {
 		return nil
@@ -330,12 +326,12 @@ func (in *Ingest) Close() error {
 	return err
 }
 
-// Discard removes what is there, and closes.
+// Discard removes the partial file, and closes the Ingest.
 func (in *Ingest) Discard() error {
 	if in.lock == nil {
 		return nil
 	}
-	// Windows removes no open file.
+	// Windows does not remove open files.
 	_ = in.file.Close()
 	err := in.store.root.Remove(in.part())
 	in.removeNotes()
@@ -345,8 +341,7 @@ func (in *Ingest) Discard() error {
 	return nil
 }
 
-// Partial returns how many bytes of a blob are there that an [Store.Ingest] of
-// the key would go on with, or write over.
+// Partial returns the size in bytes of the partial file of a key.
 func (s *Store) Partial(key string) int64 {
 	fi, err := s.root.Lstat(ingestDir + "/" + hashed(key) + partSuffix)
 	if err != nil || !fi.Mode().IsRegular() {

@@ -41,29 +41,27 @@ const (
 	sumsSuffix = ".sums"
 )
 
-// Contents of the two files that make a directory an OCI image layout
-// (image-spec v1.1, image-layout.md).
+// The two files of every OCI image layout (image-spec v1.1, image-layout.md).
 const (
 	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
 	indexContent  = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
 )
 
-// Open opens the store in a directory, and makes one of a directory that is
-// absent or empty. One that another user owns or that every user may write to is
-// refused.
+// Open opens the store in a directory. If the directory is absent or empty, it creates a store there. It
+// returns an error if another user owns the store, or if every user may write to it.
 func Open(dir string) (*Store, error) { return open(dir, false) }
 
-// OpenShared is [Open] for a store that others may write to. Nothing that it
-// remembers counts, and every blob is hashed before each use.
+// OpenShared is [Open] for a store that other users may write to. It ignores the records in the store,
+// and hashes every blob before each use.
 func OpenShared(dir string) (*Store, error) { return open(dir, true) }
 
-// Look opens the store in a directory for [Store.Roots] and [Store.Sweep] alone, which then change
-// nothing. If there is no store, it is an error, as it is of [Exists].
+// Look opens the store in a directory without changing it. Only [Store.Roots] and [Store.Sweep] may be
+// called, and they change nothing. If there is no store, Look returns the error of [Exists].
 func Look(dir string, shared bool) (*Store, error) {
 	if err := Exists(dir); err != nil {
 		return nil, err
 	}
-	s, err := at(dir)
+	s, err := newStore(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +80,7 @@ func Look(dir string, shared bool) (*Store, error) {
 // OnlyLooks reports whether a store was opened by [Look].
 func (s *Store) OnlyLooks() bool { return s.run == nil }
 
-// Exists returns an error if there is no store in a directory. It changes nothing.
+// Exists returns an error if a directory is absent or empty, so that there is no store in it.
 func Exists(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -90,17 +88,17 @@ func Exists(dir string) error {
 	}
 	for _, e := range entries {
 		if !disk.IsVolumeMetadata(e.Name()) {
-			return nil // or something else, which opening it says
+			return nil // Open returns an error if it is not a store
 		}
 	}
 	return fault.New(fault.Usage, "there is no store in %s", dir).
-		WithHint("name the directory that pull was given with --store; without it, each user has a store of their own")
+		WithHint("name the directory that you gave pull with --store; without --store, each user has a store of their own")
 }
 
-// at returns a store in a directory, which is yet to be opened.
-func at(dir string) (*Store, error) {
+// newStore returns a store in a directory, without opening it.
+func newStore(dir string) (*Store, error) {
 	if dir == "" {
-		return nil, fault.New(fault.Usage, "opening the store: no directory is named").WithHint("name one with --store")
+		return nil, fault.New(fault.Usage, "opening the store: no directory was given").WithHint("name a directory with --store")
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -110,7 +108,7 @@ func at(dir string) (*Store, error) {
 }
 
 func open(dir string, shared bool) (*Store, error) {
-	s, err := at(dir)
+	s, err := newStore(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +125,13 @@ func open(dir string, shared bool) (*Store, error) {
 	return s, nil
 }
 
-// openError says what stands in the way of a store.
+// openError returns the error for a store that cannot be opened, with a hint.
 func openError(dir string, err error) error {
 	err = explain(err)
 	if _, explained := errors.AsType[*fault.Error](err); !explained {
 		const other = "name another directory with --store"
 		if errors.Is(err, syscall.ENOTDIR) {
-			err = fault.New(fault.Usage, "a file is in the way: %w", err).WithHint(other)
+			err = fault.New(fault.Usage, "%w", err).WithHint(other)
 		} else {
 			err = fault.New(fault.Unexpected, "%w", err).WithHint(other)
 		}
@@ -144,8 +142,8 @@ func openError(dir string, err error) error {
 // storeDirs are the directories of a store, parents first.
 var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, indexesDir, rootsDir}
 
-// prepare creates the directories that are missing. The first of them is one
-// that tells a store from what is somebody else's.
+// prepare creates the missing directories, ingest first: no other OCI image layout has it, so it marks
+// the directory as a store.
 func (s *Store) prepare(shared bool) error {
 	created, err := disk.MakeDirs(s.dir, dirMode, nil)
 	if err != nil {
@@ -165,7 +163,7 @@ func (s *Store) prepare(shared bool) error {
 	if err := s.refuseForeign(); err != nil {
 		return err
 	}
-	// Before anything is written, and once all is there.
+	// Check before the first change, and again when all directories exist.
 	if err := s.checkAccess(shared); err != nil {
 		return err
 	}
@@ -184,7 +182,8 @@ func (s *Store) closeRoot() error {
 	return s.root.Close()
 }
 
-// makeDir creates a directory. Anything else in its place goes, a link and not what it leads to.
+// makeDir creates a directory. It removes a file or a link at that path, but not the target of the
+// link.
 func (s *Store) makeDir(name string) error {
 	if fi, err := s.root.Lstat(name); err == nil && !fi.IsDir() {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -193,7 +192,7 @@ func (s *Store) makeDir(name string) error {
 	}
 	err := s.root.Mkdir(name, dirMode)
 	if errors.Is(err, fs.ErrExist) {
-		return nil // or another process has just made it
+		return nil // another process may have created it
 	}
 	if err != nil {
 		return err
@@ -201,8 +200,8 @@ func (s *Store) makeDir(name string) error {
 	return disk.SyncDirIn(s.root, path.Dir(name))
 }
 
-// mendLayout writes the files that make the directory an OCI image layout
-// where they are absent or damaged. What another tool put into the index stays.
+// mendLayout writes oci-layout and index.json if they are missing or damaged. It keeps what other tools
+// have added to the index.
 func (s *Store) mendLayout() error {
 	if s.layoutVersion() != 1 {
 		if err := s.writeFile(layoutFile, []byte(layoutContent), durable); err != nil {
@@ -215,7 +214,7 @@ func (s *Store) mendLayout() error {
 	return s.writeFile(indexFile, []byte(indexContent), durable)
 }
 
-// maxIndex bounds, in bytes, the index.json of a store.
+// maxIndex is the largest index.json of a store, in bytes.
 const maxIndex = 16 << 20
 
 func isIndex(data []byte) bool {
@@ -226,7 +225,7 @@ func isIndex(data []byte) bool {
 	return json.Unmarshal(data, &index) == nil && index.SchemaVersion == 2
 }
 
-// layoutVersion returns the major version that oci-layout names, or 0 if it is none.
+// layoutVersion returns the major version in oci-layout, or 0 if the file is missing or invalid.
 func (s *Store) layoutVersion() int {
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`
@@ -243,47 +242,48 @@ func (s *Store) layoutVersion() int {
 	return version
 }
 
-// refuseForeign returns an error for a directory that is not a store. A store has
-// directories that no other layout has, even where its oci-layout is damaged.
+// refuseForeign returns an error if a directory is not a store. A store has directories that no other
+// OCI image layout has, so it is recognised even if its oci-layout is damaged.
 func (s *Store) refuseForeign() error {
 	version := s.layoutVersion()
 	if version > 1 {
-		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", s.at(layoutFile)).
+		return fault.New(fault.Usage, "%s has an unsupported version: only version 1 of OCI image layouts is supported", s.at(layoutFile)).
 			WithHint("name another directory with --store")
 	}
 	entries, err := s.entries(".")
 	if err != nil {
 		return err
 	}
-	begun, rest, foreign := false, "", ""
+	hasStoreDir, layoutEntry, foreign := false, "", ""
 	for _, e := range entries {
 		switch name := e.Name(); name {
 		case ingestDir, urlsDir, derivedDir, indexesDir, rootsDir:
-			begun = true
+			hasStoreDir = true
 		case layoutFile, indexFile, blobsRoot:
-			rest = name
+			layoutEntry = name
 		default:
 			if !disk.IsVolumeMetadata(name) {
 				foreign = name
 			}
 		}
 	}
-	const other = "name an empty or absent directory with --store"
+	const other = "name a new or an empty directory with --store"
 	blobs, err := s.entries(blobsDir)
 	hasBlobs := err == nil && len(blobs) > 0
 	switch {
-	case version == 1 && !begun && hasBlobs:
-		return fault.New(fault.Usage, "the directory is an OCI image layout with blobs, but not a store").WithHint(other)
+	case version == 1 && !hasStoreDir && hasBlobs:
+		return fault.New(fault.Usage, "the directory is another OCI image layout, not a store").WithHint(other)
 	case version == 1:
 		return nil
-	case foreign == "" && (begun || rest == ""):
+	case foreign == "" && (hasStoreDir || layoutEntry == ""):
 		return nil
 	}
-	return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", cmp.Or(foreign, rest), layoutFile).
-		WithHint(other + "; if this one was a store, remove it")
+	return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", cmp.Or(foreign, layoutEntry), layoutFile).
+		WithHint(other + "; if this directory was a store, remove it")
 }
 
-// entries lists a directory of the store, by name. Where none is made, one that is absent is empty.
+// entries lists a directory of the store by name. In a store of [Look], a missing directory has no
+// entries.
 func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
 	entries, err := disk.ReadDir(s.root, dir)
 	if s.OnlyLooks() && errors.Is(err, fs.ErrNotExist) {
@@ -292,14 +292,14 @@ func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// sweepLock is held by who sweeps, and by who joins those who use the store,
-// so that a sweep knows them all.
+// sweepLock is held by a process that sweeps, and by a process that opens the store. So a sweep knows
+// all processes that use the store.
 const sweepLock = "sweep" + lockSuffix
 
-// register enters this process in the list of those who use the store.
+// register shows other processes that this one uses the store.
 func (s *Store) register() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute,
-		fault.New(fault.Unexpected, "another run is sweeping it").WithHint("try again when that run is done"))
+		fault.New(fault.Unexpected, "another run is removing blobs from it").WithHint("run the command again when the other run is done"))
 	defer cancel()
 	l, err := s.claim(ctx, ingestDir+"/"+sweepLock, nil)
 	if err != nil {
@@ -315,7 +315,7 @@ func (s *Store) enter() error {
 		return err
 	}
 	if run == nil {
-		// Another process is cleaning up and took the file for a stale one.
+		// Another process holds the new file, because it took it for a stale one. Use another name.
 		return s.enter()
 	}
 	fi, err := run.Stat()
@@ -326,7 +326,8 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// tempName names a file so that others can tell whether its writer lives.
+// tempName returns a name for a temporary file. It has the run's name, so that other processes can
+// find out whether this run still exists.
 func (s *Store) tempName() string {
 	return fmt.Sprintf("%s/%s%s-%d", ingestDir, tempPrefix, s.runName, s.temps.Add(1))
 }

@@ -8,29 +8,27 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// URLRecord is what is remembered of a URL: which blob it gave, and by what
-// the server tells that version from another.
+// URLRecord records which blob a URL gave, and how the server identifies that version of the file.
 type URLRecord struct {
 	// URL is without user information.
 	URL    string      `json:"url"`
 	SHA256 lock.SHA256 `json:"sha256"`
 	// Size is in bytes.
 	Size int64 `json:"size"`
-	// Through tells where the URL was asked for, if that was not its own server: ETag and the like
-	// mean nothing elsewhere.
+	// Through is where the URL was requested, if not from its own server. An ETag is valid only there.
 	Through string `json:"through,omitempty"`
-	// ETag and LastModified are response header fields as they were
-	// received. For a file, LastModified is its time in RFC 3339 format.
+	// ETag and LastModified are header fields of the response. For a local file, LastModified is its
+	// time in RFC 3339 format.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
-	// Vouched says that somebody gave a checksum when the file was downloaded.
-	Vouched bool `json:"vouched,omitempty"`
-	// Seen is when the record was last found to be true.
+	// HadChecksum means that the file was compared with a checksum when it was downloaded.
+	HadChecksum bool `json:"vouched,omitempty"`
+	// Seen is when the record was last confirmed.
 	Seen time.Time `json:"seen"`
 }
 
-// URLRecord returns what is remembered of a URL whose blob is there. A record
-// that cannot be read, or that others may have written, counts as none.
+// URLRecord returns the record of a URL if the store has its blob. It ignores a record that cannot be
+// read, or that another user may have written.
 func (s *Store) URLRecord(url string) (URLRecord, bool) {
 	var r URLRecord
 	if !s.readRecord(urlsDir, url, &r) || r.Size < 0 || !isHeaderValue(r.ETag, r.LastModified) {
@@ -42,14 +40,13 @@ func (s *Store) URLRecord(url string) (URLRecord, bool) {
 	return r, true
 }
 
-// SetURLRecord remembers a URL. Neither url nor the record may hold credentials.
+// SetURLRecord stores the record of a URL. Neither may contain credentials.
 func (s *Store) SetURLRecord(url string, r URLRecord) error {
 	return s.writeRecord(urlsDir, url, r.SHA256, r)
 }
 
-// Derived returns what was made of a blob, usually a file taken out of an
-// archive, if the blob is there. How names everything else
-// that decided the result: the format, the member.
+// Derived returns the record of a file that was made from a blob, such as a file of an archive. how
+// names everything else that the file depends on: the archive's format, and the file's name in it.
 func (s *Store) Derived(blob lock.SHA256, how string) (lock.Made, bool) {
 	var made lock.Made
 	if !s.readRecord(derivedDir, blob.String()+" "+how, &made) || made.Size < 0 {
@@ -58,15 +55,16 @@ func (s *Store) Derived(blob lock.SHA256, how string) (lock.Made, bool) {
 	return made, true
 }
 
-// SetDerived records which blob was made from another one.
+// SetDerived stores the record of a file that was made from a blob.
 func (s *Store) SetDerived(blob lock.SHA256, how string, made lock.Made) error {
 	return s.writeRecord(derivedDir, blob.String()+" "+how, blob, made)
 }
 
-// record is a file of urls or derived. Its key tells if the file was renamed.
+// record is the content of a file in urls, derived or indexes. The key shows whether the file was
+// renamed.
 type record struct {
 	Key string `json:"key"`
-	// Blob is the one without which the record is of no use.
+	// Blob is the blob that the record is about. Without it, the record is removed.
 	Blob  lock.SHA256     `json:"blob"`
 	Value json.RawMessage `json:"value"`
 }
@@ -77,7 +75,7 @@ func (s *Store) readRecord(dir, key string, value any) bool {
 }
 
 func (s *Store) readRecordFile(name string) (r record, ok bool) {
-	data, ok := s.recall(name, maxMeta)
+	data, ok := s.readTrusted(name, maxMeta)
 	return r, ok && json.Unmarshal(data, &r) == nil
 }
 

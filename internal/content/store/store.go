@@ -1,17 +1,18 @@
-// Package store keeps content-addressed blobs on this machine, in an OCI image
-// layout directory: what was downloaded once is there for every later run, and
-// nothing is under a digest's name that was not found to have that digest.
+// Package store keeps downloaded blobs on this machine, so that later runs do not download them
+// again. The store is an OCI image layout in a directory. A blob is stored under its digest, and only
+// after its content was compared with that digest.
 //
-// A directory may be used by several processes at once. It looks like this:
+// Several processes may use a store at the same time. It has these files:
 //
-//	oci-layout, index.json   make it an OCI image layout (image-spec, image-layout.md)
+//	oci-layout, index.json   the files of an OCI image layout (image-spec, image-layout.md)
 //	blobs/sha256/HEX         the blobs
-//	ingest/                  downloads in progress or left by an earlier run, and locks
-//	urls/, derived/          what is remembered of URLs, and of what was made of a blob
+//	ingest/                  partial downloads, and locks of running processes
+//	urls/                    which blob each URL gave
+//	derived/                 which file of a plugins directory was made from a blob
 //	indexes/                 which plugin indexes were read last
-//	roots/                   the locks of outputs, which say what a sweep must spare
+//	roots/                   the locks of outputs: a sweep keeps their blobs
 //
-// Only blobs matter: whatever else is lost or damaged is found out again.
+// Only blobs are valuable. If other files are lost or damaged, the next run makes them again.
 package store
 
 import (
@@ -41,18 +42,18 @@ import (
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
 	dir string
-	// root is the directory. Everything in it is reached through it, so that
-	// nobody who exchanges a directory for a link leads this process elsewhere.
+	// root is the open directory. All files are opened below it, so a symbolic link that another user
+	// puts into the store cannot lead outside.
 	root *os.Root
-	// trusted says that no other user may write to the store. Else, records do not
-	// count, and every blob is hashed before each use.
+	// trusted means that no other user may write to the store. If it is not set, records are ignored,
+	// and every blob is hashed before each use.
 	trusted bool
-	// run is this process's entry in the list of those who use the store. It is nil if the store is
-	// only looked at: see [Look].
+	// run is the lock that shows other processes that this one uses the store. It is nil for a store
+	// of [Look].
 	run *filelock.Lock
-	// runName is what its name has that others have not.
+	// runName is the unique part of its name.
 	runName string
-	// opened is when, by the file system's clock.
+	// opened is when the store was opened, by the file system's clock.
 	opened time.Time
 
 	// temps counts temporary files.
@@ -62,30 +63,30 @@ type Store struct {
 	known sync.Map
 }
 
+// Dir returns the absolute path of the store.
 func (s *Store) Dir() string { return s.dir }
 
-// Close tells other processes that this one is done with the store. Without
-// it, the end of the process does.
+// Close tells other processes that this one no longer uses the store. The end of the process does
+// the same.
 func (s *Store) Close() error {
 	if s.OnlyLooks() {
 		return s.root.Close()
 	}
-	// Some may have been killed since this one began.
+	// Other processes may have been killed in the meantime.
 	s.removeStale()
 	return errors.Join(s.run.Unlock(), s.root.Close())
 }
 
-// path returns where in the store a blob is.
+// path returns the path of a blob in the store.
 func (s *Store) path(d lock.SHA256) string {
 	return blobsDir + "/" + d.String()
 }
 
-// at returns the path of a file of the store, as the system writes it.
+// at returns the system's path of a file of the store.
 func (s *Store) at(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// Has returns the size in bytes of a blob. A blob that it finds counts as used
-// by this run, so that the [Store.Sweep] of another leaves it alone. What the
-// blob holds is not looked at: see [Store.Verify].
+// Has returns the size of a blob in bytes, and whether the store has it. It marks the blob as used, so
+// that a [Store.Sweep] of another process keeps it. It does not read the content: see [Store.Verify].
 func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 	fi, ok := s.lookUp(d)
 	if !ok {
@@ -94,15 +95,15 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 	return fi.Size(), true
 }
 
-// lookUp describes a blob, and marks it as used.
+// lookUp returns the file info of a blob, and marks the blob as used.
 func (s *Store) lookUp(d lock.SHA256) (fi fs.FileInfo, ok bool) {
 	path := s.path(d)
 	fi, err := s.root.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() || !plausible(fi) {
+	if err != nil || !fi.Mode().IsRegular() || !hasPlausibleSize(fi) {
 		return nil, false
 	}
 	if fi.Mode()&fileMode != fileMode {
-		_ = s.root.Chmod(path, fi.Mode()|fileMode) // opening it says what is wrong, if anything is
+		_ = s.root.Chmod(path, fi.Mode()|fileMode) // a failure shows when the file is opened
 	}
 	if fi.ModTime().Before(s.opened) {
 		// The file system's clock may be ahead of this machine's.
@@ -110,14 +111,15 @@ func (s *Store) lookUp(d lock.SHA256) (fi fs.FileInfo, ok bool) {
 		if used.Before(s.opened) {
 			used = s.opened
 		}
-		_ = s.root.Chtimes(path, used, used) // a mark that cannot be set only matters to a sweep
+		_ = s.root.Chtimes(path, used, used) // a missing mark matters only to a sweep
 	}
 	return fi, true
 }
 
-// Open opens a blob to read. Its content is as good as the disk: see
-// [Store.Verify]. One that others may change is hashed here, and if they may do so
-// while it is read, what is opened is a copy.
+// Open opens a blob for reading. It does not compare the content with the digest: see [Store.Verify].
+//
+// If another user may have changed the blob, Open hashes it first. If another user may change it later,
+// Open returns a private copy.
 func (s *Store) Open(d lock.SHA256) (blob.File, error) {
 	f, err := s.open(d)
 	if err != nil {
@@ -150,25 +152,25 @@ func (s *Store) open(d lock.SHA256) (*os.File, error) {
 	}
 	f, err := disk.OpenRegular(s.root, s.path(d))
 	if err != nil {
-		return nil, fmt.Errorf("opening a blob of the store: %w", explain(err))
+		return nil, fmt.Errorf("opening blob sha256:%s of the store: %w", d, explain(err))
 	}
-	if fi, err := f.Stat(); err != nil || !plausible(fi) {
+	if fi, err := f.Stat(); err != nil || !hasPlausibleSize(fi) {
 		f.Close()
 		return nil, s.absent(d)
 	}
 	return f, nil
 }
 
-// plausible reports whether a file may be a blob: whoever may write to the store can
-// make one that has any size, and takes no room. It would be read for hours. What
-// compression a file system does on its own never comes near a hundred.
-func plausible(fi fs.FileInfo) bool {
-	const most, small = lock.MaxBlob, 64 << 20 // the second is soon read
+// hasPlausibleSize reports whether a file can be a blob. Another user who may write to the store could
+// put a sparse file of any size there, which takes hours to read. A file system's own compression never
+// reaches a factor of a hundred.
+func hasPlausibleSize(fi fs.FileInfo) bool {
+	const most, small = lock.MaxBlob, 64 << 20 // a small file is read quickly, whatever it is
 	size, room := fi.Size(), disk.AllocatedSize(fi)
 	return size <= most && (size <= small || room <= 0 || room >= size/100)
 }
 
-// copyOf copies a blob to where nobody else may write, compares it, and closes it.
+// copyOf returns a private copy of a blob, which it compares with the digest. It closes f.
 func (s *Store) copyOf(d lock.SHA256, f *os.File) (blob.File, error) {
 	defer f.Close()
 	private, err := disk.TempFile()
@@ -185,33 +187,33 @@ func (s *Store) copyOf(d lock.SHA256, f *os.File) (blob.File, error) {
 		private.Close()
 	}
 	if disk.IsFull(err) {
-		err = fault.New(fault.Unexpected, "copying a blob of a store that others may write to: %w", err).
-			WithHint("free some space in %s, or name another directory in the environment variable TMPDIR", filepath.Clean(os.TempDir()))
+		err = fault.New(fault.Unexpected, "copying blob sha256:%s of the shared store: %w", d, err).
+			WithHint("free some space in %s, or set the environment variable TMPDIR to another directory", filepath.Clean(os.TempDir()))
 	}
 	return nil, err
 }
 
-// compare copies a blob and compares its digest. One that differs is removed.
+// compare copies a blob and compares its content with its digest. It removes a damaged blob.
 func (s *Store) compare(ctx context.Context, d lock.SHA256, f *os.File, to io.Writer) error {
 	h := blob.NewHash()
 	if err := blob.Copy(ctx, io.MultiWriter(h, to), f); err != nil {
-		return fmt.Errorf("verifying a blob of the store: %w", err)
+		return fmt.Errorf("verifying blob sha256:%s of the store: %w", d, err)
 	}
 	if got := h.SHA256(); got != d {
-		f.Close() // Windows removes no open file
-		return s.spoilt(d, got)
+		f.Close() // Windows does not remove open files
+		return s.removeDamaged(d, got)
 	}
 	return nil
 }
 
 func (s *Store) absent(d lock.SHA256) error {
 	return fault.New(fault.Incomplete, "blob sha256:%s is not in the store %s", d, s.dir).
-		WithHint("pull again: it downloads what is missing")
+		WithHint("run the pull again: it downloads what is missing")
 }
 
-// Verify reads a blob and compares its digest. A blob that is not what its
-// name says is removed, so that it is fetched again, and is an integrity error.
-// What this process has hashed before is not read again.
+// Verify reads a blob and compares its content with its digest. It removes a damaged blob, so that the
+// next run downloads it again, and returns an error of kind [fault.Integrity]. It does not read a blob
+// again that this process has hashed before.
 func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 	fi, ok := s.lookUp(d)
 	if !ok {
@@ -232,14 +234,14 @@ func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 	return nil
 }
 
-// spoilt removes a blob whose content has the digest got.
-func (s *Store) spoilt(d, got lock.SHA256) error {
+// removeDamaged removes a blob whose content has the digest got, and returns the error for it.
+func (s *Store) removeDamaged(d, got lock.SHA256) error {
 	s.Forget(d)
-	e := fault.New(fault.Integrity, "the store %s holds damaged data: the blob that should be sha256:%s is sha256:%s", s.dir, d, got)
+	e := fault.New(fault.Integrity, "blob sha256:%s in the store %s is damaged: its sha256 is %s", d, s.dir, got)
 	if err := s.root.Remove(s.path(d)); err != nil {
-		return e.WithHint("it could not be removed (%v); remove it by hand and pull again", err)
+		return e.WithHint("remove the file by hand (%v), then run the pull again", err)
 	}
-	return e.WithHint("it was removed; pull again to fetch it anew, and check the disk")
+	return e.WithHint("run the pull again: the damaged blob was removed and is downloaded anew; check the disk")
 }
 
 func (s *Store) isKnown(d lock.SHA256, size int64) bool {
@@ -247,10 +249,10 @@ func (s *Store) isKnown(d lock.SHA256, size int64) bool {
 	return ok && known == size
 }
 
-// Forget has the next [Store.Verify] of a blob read it, whatever was read before.
+// Forget makes the next [Store.Verify] of a blob read it again.
 func (s *Store) Forget(d lock.SHA256) { s.known.Delete(d) }
 
-// Put stores a small document. To put what is there already changes nothing.
+// Put stores a small document. If the store has it, Put changes nothing.
 func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	d := lock.Sum(data)
 	if size, ok := s.Has(d); ok && size == int64(len(data)) {
@@ -266,7 +268,7 @@ func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	return d, nil
 }
 
-// ReadAll returns a blob of at most max bytes, compared as by [Store.Verify].
+// ReadAll returns the content of a blob of at most max bytes. It verifies it like [Store.Verify].
 func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 	f, err := s.open(d)
 	if err != nil {
@@ -275,27 +277,26 @@ func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 	defer f.Close()
 	data, err := disk.ReadAtMost(f, max)
 	if _, long := errors.AsType[*disk.TooLongError](err); long {
-		return nil, fault.New(fault.Integrity, "blob sha256:%s has more than the %d bytes that are read of such a document", d, max)
+		return nil, fault.New(fault.Integrity, "blob sha256:%s has more than %d bytes, which is too much for such a document", d, max)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading a blob of the store: %w", err)
+		return nil, fmt.Errorf("reading blob sha256:%s of the store: %w", d, err)
 	}
 	if got := lock.Sum(data); got != d {
-		f.Close() // Windows removes no open file
-		return nil, s.spoilt(d, got)
+		f.Close() // Windows does not remove open files
+		return nil, s.removeDamaged(d, got)
 	}
 	s.known.Store(d, int64(len(data)))
 	return data, nil
 }
 
-// durability says what a written file must survive.
+// durability says whether a written file must survive a power cut.
 type durability bool
 
 const (
-	// durable files are there after a power cut.
+	// durable files survive a power cut.
 	durable durability = true
-	// forgettable ones are whole or absent as long as the machine runs; after
-	// a power cut they may be damaged, which reading them must notice.
+	// forgettable files may be damaged after a power cut. The code that reads them must notice that.
 	forgettable durability = false
 )
 
@@ -327,22 +328,22 @@ func (s *Store) writeFile(name string, data []byte, d durability) error {
 	return nil
 }
 
-// rename gives a file its name, and takes away what is no file there.
+// rename renames a file. It first removes a directory or a special file at the new name.
 func (s *Store) rename(from, to string) error {
-	if err := s.clearWay(to); err != nil {
+	if err := s.removeNonFile(to); err != nil {
 		return err
 	}
 	return s.root.Rename(from, to)
 }
 
-// readFile takes a regular file of at most max bytes.
+// readFile reads a regular file of at most max bytes.
 func (s *Store) readFile(name string, max int64) (data []byte, ok bool) {
 	data, _, ok = s.readWhole(name, max)
 	return data, ok
 }
 
-// recall reads a record of the store, unless another user may have written it.
-func (s *Store) recall(name string, max int64) (data []byte, ok bool) {
+// readTrusted reads a file of the store, unless another user may have written it.
+func (s *Store) readTrusted(name string, max int64) (data []byte, ok bool) {
 	data, fi, ok := s.readWhole(name, max)
 	return data, ok && s.trusts(fi)
 }
@@ -366,7 +367,7 @@ func hashed(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// explain adds the next step to errors that a user can do something about.
+// explain adds a hint to errors that a user can fix.
 func explain(err error) error {
 	if _, explained := errors.AsType[*fault.Error](err); explained {
 		return err

@@ -82,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 		want    string
 	}{
 		"foreign directory": {func(t *testing.T, dir string) { write(t, dir+"/precious", "") }, fault.Usage, "not empty and not a store"},
-		"file in the way":   {func(t *testing.T, dir string) { check(t, os.Remove(dir)); write(t, dir, "") }, fault.Usage, "a file is in the way"},
+		"file in the way":   {func(t *testing.T, dir string) { check(t, os.Remove(dir)); write(t, dir, "") }, fault.Usage, "not a directory"},
 		"damaged layout":    {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", "") }, fault.Usage, "no valid oci-layout"},
 		"damaged bundle": {func(t *testing.T, dir string) {
 			write(t, dir+"/oci-layout", "")

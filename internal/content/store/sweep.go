@@ -13,16 +13,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
-// Sweep removes the blobs that keep refuses, the downloads that no process is
-// at, and the records of blobs that are gone. Where other processes use the
-// store, what was stored or used since the first of them opened it stays.
-// It returns the removed digests in order, and how many bytes they and the
-// downloads had. Blobs that this process needs are for keep to name. If the
-// store is only looked at, Sweep returns the same, and removes and locks nothing.
+// Sweep removes all blobs for which keep returns false, partial downloads that no process writes, and
+// records of blobs that are gone. If other processes use the store, Sweep keeps every blob that was
+// stored or used since the first of them opened it. keep must return true for blobs that this process
+// needs.
+//
+// Sweep returns the sorted digests of the removed blobs, and the size in bytes of these blobs and of
+// the downloads. For a store of [Look], it returns the same, but removes and locks nothing.
 func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("sweeping the store %s: %w", s.dir, explain(err))
+			err = fmt.Errorf("removing unused blobs from the store %s: %w", s.dir, explain(err))
 		}
 	}()
 	if !s.OnlyLooks() {
@@ -33,7 +34,7 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 		defer func() { err = errors.Join(err, l.Unlock()) }()
 		s.removeStale()
 	}
-	cutoff, err := s.othersSince()
+	cutoff, err := s.firstOtherRun()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -53,15 +54,16 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 	return removed, bytes, err
 }
 
-// othersSince returns when the first of the other processes at work opened the store, if any.
-func (s *Store) othersSince() (time.Time, error) {
+// firstOtherRun returns when the first of the other running processes opened the store. If there is
+// none, it returns a time in the far future.
+func (s *Store) firstOtherRun() (time.Time, error) {
 	cutoff := time.Unix(1<<40, 0)
 	entries, err := s.entries(ingestDir)
 	if err != nil {
 		return cutoff, err
 	}
 	for _, e := range entries {
-		// removeStale has left only those whose process lives.
+		// removeStale has removed the files of processes that have ended.
 		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == runPrefix+s.runName+lockSuffix || s.OnlyLooks() && !s.isHeld(e.Name()) {
 			continue
 		}
@@ -83,7 +85,7 @@ func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cut
 		}
 		d, err := lock.ParseSHA256(e.Name())
 		if err != nil || keep(d) {
-			continue // what is not a blob is not ours
+			continue // a file that is not a blob is not the store's
 		}
 		fi, err := e.Info()
 		if err != nil || !fi.Mode().IsRegular() || !fi.ModTime().Before(cutoff) {
@@ -102,7 +104,7 @@ func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cut
 	return removed, bytes, nil
 }
 
-// sweepIngests removes the downloads that nobody is at: those whose lock is free.
+// sweepIngests removes the partial downloads that no process writes: their locks are free.
 func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 	entries, err := s.entries(ingestDir)
 	if err != nil {
@@ -118,7 +120,7 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 		}
 		path := ingestDir + "/" + e.Name()
 		if s.OnlyLooks() {
-			// Of a download without a byte, removeStale removes what else there is.
+			// removeStale removes empty downloads.
 			if fi, err := s.root.Lstat(path); err == nil && s.hasBytes(name) && !s.isHeld(name+lockSuffix) {
 				bytes += fi.Size()
 			}
@@ -162,8 +164,8 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 	return nil
 }
 
-// removeStale removes what processes that were killed left behind, save their
-// downloads, which are resumed. What cannot be removed is left to a later run.
+// removeStale removes files of processes that were killed. It keeps their downloads, because a later
+// run continues them. It ignores errors: a later run tries again.
 func (s *Store) removeStale() {
 	entries, err := s.entries(ingestDir)
 	if err != nil {
@@ -174,7 +176,7 @@ func (s *Store) removeStale() {
 		run, isTemp := strings.CutPrefix(name, tempPrefix)
 		switch {
 		case isTemp:
-			// A run holds its lock before it makes any.
+			// A run takes its lock before it creates temporary files.
 			run, _, _ := strings.Cut(run, "-")
 			_ = s.unlessHeld(runPrefix+run+lockSuffix, func() error { return s.root.RemoveAll(ingestDir + "/" + e.Name()) })
 		case strings.HasSuffix(e.Name(), lockSuffix):
@@ -185,10 +187,10 @@ func (s *Store) removeStale() {
 	}
 }
 
-// unlessHeld calls do while it holds a lock of the store. It does nothing if another run holds it.
+// unlessHeld takes a lock of the store and calls do. If another run holds the lock, it does nothing.
 func (s *Store) unlessHeld(name string, do func() error) error {
 	file := ingestDir + "/" + name
-	if err := s.clearWay(file); err != nil {
+	if err := s.removeNonFile(file); err != nil {
 		return err
 	}
 	l, err := filelock.TryFile(s.root, file)
@@ -201,19 +203,19 @@ func (s *Store) unlessHeld(name string, do func() error) error {
 // isHeld reports whether another run holds a lock of the store. It creates and removes nothing.
 func (s *Store) isHeld(name string) bool { return filelock.IsHeld(s.root, ingestDir+"/"+name) }
 
-// hasBytes reports whether there is a partial file with a byte.
+// hasBytes reports whether there is a partial file that is not empty.
 func (s *Store) hasBytes(name string) bool {
 	fi, err := s.root.Lstat(ingestDir + "/" + name + partSuffix)
 	return err == nil && fi.Mode().IsRegular() && fi.Size() > 0
 }
 
-// isHashed reports whether a name is one that [hashed] gives.
+// isHashed reports whether a name has the form of those of [hashed].
 func isHashed(name string) bool {
 	_, err := lock.ParseSHA256(name)
 	return err == nil
 }
 
-// removeNotes removes the notes on a partial file without a byte.
+// removeNotes removes an empty partial file and its records.
 func (s *Store) removeNotes(name string) error {
 	if s.hasBytes(name) {
 		return nil
@@ -226,10 +228,10 @@ func (s *Store) removeNotes(name string) error {
 	return errors.Join(errs...)
 }
 
-// clearWay removes what is no regular file: nobody else may keep anything in a store.
-func (s *Store) clearWay(name string) error {
+// removeNonFile removes a directory or a special file at a path where the store keeps a regular file.
+func (s *Store) removeNonFile(name string) error {
 	if fi, err := s.root.Lstat(name); err != nil || fi.Mode().IsRegular() {
-		return nil // opening it says what is wrong, if anything is
+		return nil // other errors show when the file is opened
 	}
 	return s.root.RemoveAll(name)
 }

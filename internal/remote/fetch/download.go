@@ -192,7 +192,7 @@ func (d *download) finish() (Result, error) {
 	// a blob without a record. A failure is harmless: the next run asks the server.
 	_ = d.cfg.Store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		Through: origin.Through, ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.hasDigest(), Seen: time.Now(),
+		Through: origin.Through, ETag: origin.ETag, LastModified: origin.LastModified, HadChecksum: d.want.hasDigest(), Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)

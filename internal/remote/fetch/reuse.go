@@ -117,7 +117,7 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 		return Result{}, false
 	}
 	rec, ok := c.cfg.Store.URLRecord(src.shown)
-	if !ok || rec.Vouched || rec.Size > c.cfg.MaxBytes {
+	if !ok || rec.HadChecksum || rec.Size > c.cfg.MaxBytes {
 		return Result{}, false
 	}
 	if same, _ := c.unchanged(ctx, src, rec); !same {
