@@ -45,6 +45,10 @@ type Checked struct {
 	// elsewhere is the base URL in the values if the site was written for another one.
 	elsewhere string
 	variables []string
+	// lacking are the plugins that the mirror lacks. If the values are laid over by those of a
+	// mirror, they do not say where such a plugin can be had.
+	lacking  []string
+	laidOver bool
 }
 
 // CheckOptions are the values to check, and where agents find the mirror.
@@ -252,7 +256,7 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 		return // which is a reason for the agent to refuse the values
 	}
 	repository, isConfigured := c.config.Plugins.Repositories[key.Repository]
-	if !isConfigured {
+	if !isConfigured && c.hasRepository(key.Repository) {
 		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but %s needs it", what)
 		return
 	}
@@ -261,7 +265,13 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 		if repository.URL == "" {
 			then = "the agent would not start" // there is nowhere to ask
 		}
+		if near := there.meant(p.Type, key); near != "" {
+			then += "; did you mean " + near + "?"
+		}
 		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
+		if c.result.lacking = append(c.result.lacking, p.Key); !isConfigured || c.isMirror(repository.URL) {
+			c.result.laidOver = true
+		}
 		return
 	}
 	calls, err := g.PredictOne(p)
@@ -275,6 +285,16 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 		detail = err.Error()
 	}
 	c.fail(audit.KindMissing, "", "%s would not start offline on %s: %s", what, g.Platform, detail)
+}
+
+func (c *checking) hasRepository(name string) bool {
+	return c.Lock != nil && slices.ContainsFunc(c.Lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
+}
+
+// isMirror reports whether the URL of an index is one that [Deploy] makes: nothing can be mirrored
+// from it.
+func (c *checking) isMirror(index string) bool {
+	return strings.HasPrefix(index, agent.Nowhere) || c.base != "" && strings.HasPrefix(index, c.base+"/")
 }
 
 func (c *checking) settings() {
@@ -338,14 +358,13 @@ func (c *checking) servedBelow() string {
 	if c.Lock == nil {
 		return ""
 	}
-	const anywhere = "http://mirror.invalid"
 	for _, name := range c.neededRepositories() {
-		url, err := site.IndexURL(anywhere, c.Lock, name)
+		url, err := site.IndexURL(agent.Nowhere, c.Lock, name)
 		if err != nil {
 			continue
 		}
-		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, anywhere))
-		if found && form.CheckBaseURL(base) == nil && base != anywhere {
+		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, agent.Nowhere))
+		if found && form.CheckBaseURL(base) == nil && base != agent.Nowhere {
 			return base
 		}
 	}

@@ -233,13 +233,11 @@ func (d *deployment) imageReference(flag, raw string) (string, error) {
 	return ref.String(), nil
 }
 
-// nameNowhere gives each index on disk a URL. There must be one with http
-// (pkg/plugin/manager.go, fetchIndex), and the top-level domain invalid has no hosts (RFC 6761,
-// 6.4).
+// nameNowhere gives each index on disk a URL that leads nowhere.
 func (d *deployment) nameNowhere() {
 	for _, r := range d.Lock.Repositories {
-		u := &url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + r.Name + "/plugins-index.yaml"}
-		d.out.Repositories = append(d.out.Repositories, agent.Repository{Name: r.Name, URL: u.String()})
+		path := (&url.URL{Path: "/" + r.Name + "/plugins-index.yaml"}).String()
+		d.out.Repositories = append(d.out.Repositories, agent.Repository{Name: r.Name, URL: agent.Nowhere + path})
 	}
 }
 

@@ -2,6 +2,7 @@ package values
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
@@ -75,7 +76,7 @@ func (c *Checked) Remedy(target string) string {
 		}
 	}
 	if missing > 0 {
-		steps = append(steps, "mirror what these values enable: pull again with the same --values and internet access\nor disable it in the values")
+		steps = append(steps, c.mirrorIt(), "or disable it in the values")
 	}
 	if len(c.Refusals) > 0 {
 		steps = append(steps, "correct the settings that the agent refuses, also those of disabled plugins: the agent checks them too")
@@ -90,4 +91,16 @@ func (c *Checked) Remedy(target string) string {
 		steps = append(steps, "if botkube-mirror serve answers at the URL in your values, add --served --base-url "+c.elsewhere)
 	}
 	return strings.Join(steps, "\n")
+}
+
+// mirrorIt says how to mirror what is missing. Values of a mirror do not say where to pull from.
+func (c *Checked) mirrorIt() string {
+	keys := strings.Join(slices.Compact(slices.Sorted(slices.Values(c.lacking))), ", ")
+	switch {
+	case !c.laidOver:
+		return "mirror what these values enable: pull again with the same --values and internet access"
+	case c.Values.Merged == nil: // what the chart rendered
+		return "mirror " + keys + ": with internet access, repeat the pull that made the mirror, and add it with --plugin; then print the values again"
+	}
+	return "mirror " + keys + ": with internet access, pull again with your own --values, without the file that botkube-mirror values printed; then print that file again"
 }

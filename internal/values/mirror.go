@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // plugins has a lock's plugins by name.
@@ -63,6 +64,21 @@ func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platf
 		return fmt.Sprintf("the mirror has it for %s, not for %s", agent.JoinPlatforms(platforms), on)
 	}
 	return ""
+}
+
+// meant returns the plugin that is most likely meant by one that is not mirrored, or "".
+func (all plugins) meant(t agent.PluginType, key agent.PluginKey) string {
+	if len(all[pluginName{t, key.Repository, key.Name}]) > 0 {
+		return "" // another version or platform of it is mirrored
+	}
+	var keys []string
+	for name := range all {
+		if name.kind == t && (name.repository == key.Repository) != (name.name == key.Name) {
+			keys = append(keys, name.repository+"/"+name.name)
+		}
+	}
+	slices.Sort(keys)
+	return spelling.Slip(key.Repository+"/"+key.Name, keys)
 }
 
 // mirrored says what a lock, which may be nil, has of plugins.

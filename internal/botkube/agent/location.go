@@ -13,6 +13,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
+// Nowhere is a host that cannot exist, as the top-level domain invalid has none (RFC 6761, 6.4). In
+// values for a mirror on a volume, the URLs of indexes begin with it, because there must be one with
+// http (pkg/plugin/manager.go, fetchIndex).
+const Nowhere = "http://mirror.invalid"
+
 // ArchiveFormats are go-getter's decompressors: the extensions of files that it unpacks, and the
 // values of its parameter archive (go-getter decompress.go, LimitedDecompressors).
 var ArchiveFormats = []string{

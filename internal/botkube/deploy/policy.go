@@ -68,18 +68,27 @@ var privateRanges = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "1
 const localDNS = "169.254.20.10/32"
 
 func (o *Options) checkPolicy() error {
-	if o.Policy == nil || o.Site == nil || len(o.Policy.Allow) > 0 {
+	to := o.blocked()
+	if to == "" {
 		return nil
+	}
+	return fault.New(fault.Usage, "the NetworkPolicy would block the mirror: it cannot allow %s by name", to).
+		WithHint("give its address: --allow ADDRESS:PORT")
+}
+
+// blocked returns what the policy would block on the way to the mirror, or "".
+func (o *Options) blocked() string {
+	if o.Policy == nil || o.Site == nil || len(o.Policy.Allow) > 0 {
+		return ""
 	}
 	to := agent.Redact(o.Site.BaseURL)
 	if proxy := agent.Proxy(o.Environment, o.Site.BaseURL); proxy != "" {
 		to = proxy
 	}
 	if _, ok := ruleFor(agent.Egress{Destination: to}); ok {
-		return nil
+		return ""
 	}
-	return fault.New(fault.Usage, "the NetworkPolicy would block the mirror: it cannot allow %s by name", to).
-		WithHint("give its address: --allow ADDRESS:PORT")
+	return to
 }
 
 func (o *Options) policy() object {
@@ -93,7 +102,11 @@ func (o *Options) policy() object {
 	}
 	comment := []string{"everything else is denied"}
 	if len(unnamed) > 0 {
-		comment = append(comment, "A NetworkPolicy cannot allow host names. To allow these, give their addresses, or a gateway's, with --allow:")
+		how := "To allow these, give their addresses, or a gateway's, with --allow:"
+		if len(o.Policy.Allow) > 0 {
+			how = "These are allowed only if --allow names their addresses, or a gateway's:"
+		}
+		comment = append(comment, "A NetworkPolicy cannot allow host names. "+how)
 	}
 	for _, name := range unnamed {
 		comment = append(comment, "  "+name)

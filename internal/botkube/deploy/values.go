@@ -110,7 +110,11 @@ func (o *Options) Notes() []string {
 		notes = append(notes, "the connections of plugins that are not Botkube's own are unknown, and the NetworkPolicy blocks them unless --allow names them: "+strings.Join(o.Policy.Unknown, ", "))
 	}
 	if byName {
-		if _, denied := o.destinationRules(); len(denied) > 0 {
+		_, denied := o.destinationRules()
+		if to := o.blocked(); to != "" { // which is an error
+			denied = slices.DeleteFunc(denied, func(name string) bool { return strings.HasSuffix(name, ": "+to) })
+		}
+		if len(denied) > 0 {
 			notes = append(notes, "the NetworkPolicy cannot allow host names, so the agent will not reach "+strings.Join(denied, ", ")+": give their addresses, or a gateway's, with --allow")
 		}
 	}

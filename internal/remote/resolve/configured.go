@@ -133,6 +133,10 @@ func (sel *Selection) applyRepositories(c *configured.Agent) error {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", name, slices.Collect(maps.Keys(configured)))).
 				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("set plugins.repositories.%s.url in the values, or add --repository %s=URL", name, name)), "\n"))
 		}
+		if strings.HasPrefix(r.URL, agent.Nowhere+"/") {
+			return fault.New(fault.Usage, "plugin %s: the values are those of a mirror: its repository has the URL %s, which leads nowhere", key, r.URL).
+				WithHint("leave out the file that botkube-mirror values printed\nor add the URL of the upstream index: --repository %s=URL", name)
+		}
 		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}
 	return nil
