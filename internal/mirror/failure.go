@@ -50,8 +50,9 @@ func (e *Incomplete) Error() string {
 	return out.String()
 }
 
-// hint says to leave out what is missing, and for the rest what the failures say themselves.
-func (e *Incomplete) hint() string {
+// hint says to leave out what is missing, and for the rest what the failures say themselves. If
+// nothing was to be downloaded, the store has no files that a further run could reuse.
+func (e *Incomplete) hint(dryRun bool) string {
 	exclude, steps := map[string]bool{}, map[string]bool{}
 	for _, f := range e.Failures {
 		switch {
@@ -66,6 +67,9 @@ func (e *Incomplete) hint() string {
 	lines := slices.Sorted(maps.Keys(steps))
 	if len(exclude) > 0 {
 		lines = append(lines, "upstream does not have some of the files: leave their plugins out with "+strings.Join(slices.Sorted(maps.Keys(exclude)), " "))
+	}
+	if hints := strings.Join(lines, "\n"); dryRun || strings.Contains(hints, fetch.HintResumed) {
+		return hints
 	}
 	return strings.Join(append(lines, "the next run downloads only the missing files: the others are in the store"), "\n")
 }
@@ -133,7 +137,7 @@ func (d *downloads) incomplete() error {
 			d.result.Artifacts[i].Status = StatusFailed
 		}
 	}
-	return fault.New(fault.Incomplete, "%w", e).WithHint("%s", e.hint())
+	return fault.New(fault.Incomplete, "%w", e).WithHint("%s", e.hint(d.result.DryRun))
 }
 
 // pluginsByURL returns which plugins need an artifact, sorted.

@@ -66,6 +66,9 @@ func (c *Client) hintCredentials(asked *url.URL) string {
 	return fmt.Sprintf("if %s needs credentials, add a line to .netrc: machine %[1]s login USER password PASSWORD", asked.Host)
 }
 
+// HintResumed is what hints say of a further run: the files that were downloaded are in the store.
+const HintResumed = "it continues where it stopped"
+
 // hint returns the next step after a server's failure. doing is that of [Client.failure].
 func hint(doing string, err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
@@ -85,7 +88,7 @@ func hint(doing string, err error) string {
 // continues says that another run continues a download. Small documents are read from the start.
 func continues(doing string) string {
 	if doing == "downloading" {
-		return ": it continues where it stopped"
+		return ": " + HintResumed
 	}
 	return ""
 }
