@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -288,8 +289,16 @@ func writeMounting(out *layout, parts map[push.Part]push.PartResult, o mirror.Pu
 		case ok && inRegistry(target):
 			target = form.RegistryPrefix + bundle.Reference // the other registry may be behind the gap
 		}
+		seeding := slices.DeleteFunc(slices.Clone(pushed.Platforms), func(p agent.Platform) bool { return slices.Contains(pushed.MountOnly, p) })
+		only := ""
+		if len(seeding) == 1 {
+			only = seeding[0].String()
+		}
 		command := func(way string) string {
 			line := "botkube-mirror values " + target + " " + way + " " + image
+			if way == "--seed-from" && len(pushed.Platforms) > 1 { // a volume holds one platform
+				line += " --platform " + cmp.Or(only, "OS/ARCH")
+			}
 			if o.Image.Mount != defaultMount {
 				line += " --mount " + o.Image.Mount
 			}
@@ -298,13 +307,15 @@ func writeMounting(out *layout, parts map[push.Part]push.PartResult, o mirror.Pu
 			}
 			return line + " --values YOURS.yaml"
 		}
-		out.next("print the Helm values to mount the image", command("--image"))
-		out.or("print those to fill a volume from it", command("--seed-from"))
+		out.next("print the Helm values to mount the image (Kubernetes 1.35 or later)", command("--image"))
+		if len(seeding) > 0 {
+			out.or("print those to fill a volume from it (any Kubernetes)", command("--seed-from"))
+		}
 	}
 	// Helm takes the version of a chart, whose + is _ in the tag.
 	if chart, ok := parts[push.Chart]; ok {
 		i := strings.LastIndex(chart.Reference, ":")
-		out.next("install the chart with these values", fmt.Sprintf("helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml",
+		out.next("install the chart with these values", fmt.Sprintf("helm upgrade --install botkube oci://%s --version %s --namespace botkube --create-namespace --values YOURS.yaml --values MIRROR.yaml",
 			chart.Reference[:i], strings.ReplaceAll(chart.Reference[i+1:], "_", "+")))
 	}
 }

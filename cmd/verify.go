@@ -303,7 +303,7 @@ func writeConnections(out *layout, c *values.Checked) {
 		return
 	}
 	out.title("Besides the Kubernetes API server, these connections remain:")
-	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), word("STOPPED BY")}, rows)
+	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), word("SETTING")}, rows)
 	if len(c.Values.Pulls) == 0 {
 		return
 	}

@@ -91,6 +91,8 @@ type PartResult struct {
 	Size int64 `json:"size"`
 	// UploadedBytes is how many bytes were sent.
 	UploadedBytes int64 `json:"uploadedBytes"`
+	// Platforms are those of the image with the plugins.
+	Platforms []agent.Platform `json:"-"`
 	// MountOnly has the platforms whose image has no program that can fill a volume.
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
 	// ToSend and There count the blobs that a dry run would send, and that the registry has. Unknown

@@ -31,6 +31,9 @@ type uploader struct {
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
 	uploaded := PartResult{Part: part, Reference: u.String()}
+	if part == Image {
+		uploaded.Platforms = u.Lock.Platforms
+	}
 	if role := kinds[part].role; role != "" {
 		uploaded.OwnIndex = u.Lock.Image(role).Index == nil
 	}

@@ -79,6 +79,9 @@ func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Render
 		return nil, nil, err
 	}
 	notes = append(d.out.Notes(), d.watcherNotes()...)
+	if c := d.out.Claim; c != nil && c.SubPath != "" && d.SubPath == nil {
+		notes = append(notes, fmt.Sprintf("the agent looks for its files in %s on the volume, where unpack puts them if it writes several platforms. If they are at the top of the volume, add --sub-path ''", c.SubPath))
+	}
 	if d.Registry == "" && d.Lock.AgentImage != nil {
 		notes = append(notes, "nodes still pull the agent's image from its original registry: to use the mirrored image, add --registry REGISTRY/PREFIX, as given to push")
 	}

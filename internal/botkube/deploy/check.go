@@ -72,7 +72,7 @@ func (o *Options) checkPlatforms() error {
 		flags = append(flags, "--platform "+p.String())
 	}
 	return fault.New(fault.Usage, "%s is for %s, but a volume can hold one platform only", o.Target, strings.ReplaceAll(agent.JoinPlatforms(o.Platforms), ", ", " and ")).
-		WithHint("name the platform of the agent's nodes: %s\nor mount an image, which can hold several: --image REFERENCE", strings.Join(flags, ", or "))
+		WithHint("name the platform of the agent's nodes: %s\nor mount an image, which can hold several (Kubernetes 1.35 or later): --image REFERENCE\nor have agents download from a web server, which can serve several: --base-url URL", strings.Join(flags, ", or "))
 }
 
 func (o *Options) checkClaim() error {

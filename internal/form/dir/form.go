@@ -98,7 +98,7 @@ func next(name string, _ form.Written, platforms []agent.Platform, mount string)
 	what, which := name, ""
 	if len(platforms) > 1 {
 		which = " --platform OS/ARCH"
-		what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", name, platforms[0].Dir())
+		what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …), with its name,", name, platforms[0].Dir())
 	}
 	return form.Advice{Steps: []form.Step{
 		{Do: fmt.Sprintf("copy %s to the volume that the agent mounts at %s", what, mount)},
