@@ -276,14 +276,14 @@ func TestPruneMeanwhile(t *testing.T) {
 	wantSuccess(t, run(t, w.pull(p.out)...))
 	check(t, os.RemoveAll(p.out))
 	pruned := wantSuccess(t, run(t, "prune", "--store", p.store))
-	if !strings.Contains(pruned.stdout, "removed sha256:") {
+	if !strings.Contains(pruned.stdout, "Removed:\n  sha256:") {
 		t.Fatalf("nothing was pruned\n%s", pruned.stdout)
 	}
 	halted := newSluice(t)
 	w.url = halted.url
 	pull := start(t, w.pull(p.out)...)
 	halted.wantStarted(t)
-	if o := wantSuccess(t, run(t, "prune", "--store", p.store)); strings.Contains(o.stdout, "removed sha256:") {
+	if o := wantSuccess(t, run(t, "prune", "--store", p.store)); strings.Contains(o.stdout, "Removed:\n  sha256:") {
 		t.Errorf("a blob of a run that is under way was removed\n%s", o.stdout)
 	}
 	halted.release()

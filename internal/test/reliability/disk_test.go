@@ -216,7 +216,7 @@ func TestDiskFullUnderStore(t *testing.T) {
 		for range 2 {
 			got := run(t, pull...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, disk, "no space left on device", "free some space, or use a store on another disk (--store")
+			checkExplained(t, got, disk, "no space left on device", "free some space, or name a store on another disk with --store")
 		}
 		for name := range filesBelow(t, out) {
 			if base := filepath.Base(name); strings.HasSuffix(base, ".yaml") || strings.HasSuffix(base, ".tar") || base == "index.json" {
@@ -391,7 +391,7 @@ func TestTooLittleRoom(t *testing.T) {
 			pull := with(form.args(disk), "pull", "--repository", u.repository, "--store", store)
 			got := run(t, pull...)
 			checkCode(t, got, 1)
-			checkExplained(t, got, "not enough space on the disk: the output "+disk, "MiB needed, 768 KiB free", "name an output on another disk")
+			checkExplained(t, got, "not enough space on the disk: the output "+disk, "MiB needed, 768 KiB free", "free some space, or use an output on another disk")
 			checkNoFiles(store)
 			checkEmpty(t, disk)
 
@@ -448,6 +448,7 @@ func TestTooLittleRoomForRegistry(t *testing.T) {
 	got := run(t, "push", bundle, registry.Host+"/mirror", "--plain-http", "--skip", "image")
 	checkCode(t, got, 0)
 	reference, _, _ := strings.Cut(got.stdout, "@")
+	reference = reference[strings.LastIndex(reference, registry.Host):]
 	for _, args := range [][]string{
 		{"unpack", "docker://" + reference, "--plain-http", "-o", filepath.Join(dir, "plugins")},
 		{"push", "docker://" + reference, "127.0.0.1:1/nobody/is/asked", "--source-plain-http"},
@@ -540,7 +541,7 @@ func TestHugeUpstream(t *testing.T) {
 	checkExplained(t, got, "not enough space on the disk: the store "+dir, "1.0 EiB needed", "--store")
 	got = run(t, with(pull, "--dry-run")...)
 	checkCode(t, got, 0)
-	if !strings.Contains(got.stdout, "free, which is too little\n") {
+	if !strings.Contains(got.stdout, "iB, too little\n") {
 		t.Errorf("a dry run says nothing of it:\n%s", got.stdout)
 	}
 	if len(gets) > 0 {
@@ -623,7 +624,7 @@ func TestReadOnlyDirectories(t *testing.T) {
 		c.Dir, c.Env = open, append(c.Env, "HOME="+closed)
 		got := finish(t, asNobody(t, c))
 		checkCode(t, got, 2)
-		checkExplained(t, got, closed, "permission denied", "that you may write to")
+		checkExplained(t, got, closed, "permission denied", "that you can write to")
 	}
 	before := u.downloads() // the runs above may have begun some
 	c := command(t, "pull", "--repository", u.repository, "--store", filepath.Join(closed, "store"), "-o", filepath.Join(open, "plugins"))

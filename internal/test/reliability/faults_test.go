@@ -226,7 +226,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "Content-Length is too short", downloads: true,
 		answer: always(func(a *answer) { a.raw(fmt.Sprintf("Content-Length: %d", short(a.data)), a.data) }),
-		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": fails(4, "the size does not match", aPart), "chart": wrongChart(allOfIt), "index": fails(4, "cannot be used", allOfIt), "checksum": unverified},
+		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": fails(4, "the size does not match", aPart), "chart": wrongChart(allOfIt), "index": fails(4, "has errors for which the agent would refuse all of it", allOfIt), "checksum": unverified},
 	},
 	{
 		name: "Content-Length is too long", downloads: true,

@@ -461,7 +461,7 @@ func TestHostileArchives(t *testing.T) {
 				wantVerdict(t, c.run(t, "unpack", bundle, "-o", "image:"+c.output("image.tar"), "--seeder", "none"), s, taken)
 				got = c.run(t, "verify", "--unpack", bundle)
 				if role == "plugin" && slices.Contains(unfitArchives, s.file) {
-					if got.code != 5 || !strings.Contains(got.stdout, "UNFIT") {
+					if got.code != 5 || !strings.Contains(got.stdout, "unfit ") {
 						t.Errorf("exit code %d\n%.2000s", got.code, got.stdout)
 					}
 					return

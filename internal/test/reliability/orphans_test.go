@@ -43,7 +43,7 @@ func TestOrphans(t *testing.T) {
 			kept := filepath.Join(dir, ".other.tmp-ABCDEF")
 			writeFile(t, kept, []byte("half"))
 			o := w.wantPulled(t, f.prefix+out)
-			if !strings.Contains(o.stdout, "nothing was written") {
+			if !strings.Contains(o.stdout, ": already complete, ") {
 				t.Errorf("something was written\n%s", o.stdout)
 			}
 			sameTree(t, snapshot(t, out), snapshot(t, good))
