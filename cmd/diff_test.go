@@ -160,9 +160,9 @@ Ask the publisher before you merge.
 | Platforms | 'linux/amd64' | 'linux/amd64' |
 | Files | 2 | 2 |
 | Size | 2.0 KiB | 2.0 KiB |
-| Checksums given | 1 by the index, 1 by nobody | 1 by the index, 1 by nobody |
+| Checksums given | 1 by the index, 1 unverified | 1 by the index, 1 unverified |
 
-New content: 1 file, 1.0 KiB in all.
+New content: 1 file of plugins and dependencies; 1.0 KiB with indexes, images and chart.
 
 #### Unverified: new files without a checksum of the index or the publisher
 

@@ -126,7 +126,7 @@ func writeMarkdownTotals(out *strings.Builder, d *mirror.Diffed) {
 	fmt.Fprintf(out, "| Files | %d | %d |\n", a.Files, b.Files)
 	fmt.Fprintf(out, "| Size | %s | %s |\n", size(a.AllBytes), size(b.AllBytes))
 	fmt.Fprintf(out, "| Checksums given | %s | %s |\n", countsBySource(a.VerifiedBy), countsBySource(b.VerifiedBy))
-	fmt.Fprintf(out, "\nNew content: %s, %s in all.\n", count(d.New.Files, "file"), size(d.New.Bytes))
+	fmt.Fprintf(out, "\nNew content: %s of plugins and dependencies; %s with indexes, images and chart.\n", count(d.New.Files, "file"), size(d.New.Bytes))
 }
 
 // writeUnverified lists new files without a publisher's checksum, and returns how many did not fit.

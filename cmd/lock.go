@@ -83,7 +83,7 @@ The others are, because their checksum must be computed.`,
 			} else if len(before) > 0 {
 				state = "renewed"
 			}
-			return g.print(l, func(out *layout) { lockSummary(out, file, state, l, configured) })
+			return g.print(l, func(out *layout) { lockSummary(out, file, g.file, state, l, configured) })
 		},
 	}
 	sel.register(c, false)
@@ -129,7 +129,8 @@ func writeFile(ctx context.Context, name string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-func lockSummary(out *layout, file, state string, l *lock.Lock, configured *configured.Agent) {
+// lockSummary names the configuration file in the next command, which needs its network settings, too.
+func lockSummary(out *layout, file, config, state string, l *lock.Lock, configured *configured.Agent) {
 	var files []checked
 	for _, a := range l.Artifacts {
 		files = append(files, checked{a.URL, a.Size, a.VerifiedBy})
@@ -144,5 +145,9 @@ func lockSummary(out *layout, file, state string, l *lock.Lock, configured *conf
 	if state == "unchanged" {
 		what = "pull what the lock pins"
 	}
-	out.next(what, "botkube-mirror pull --lock "+file+" -o bundle.tar")
+	with := ""
+	if config != "" {
+		with = " -f " + fault.Quote(config)
+	}
+	out.next(what, "botkube-mirror pull"+with+" --lock "+file+" -o bundle.tar")
 }

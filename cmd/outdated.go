@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -70,6 +71,9 @@ downloads no plugin and no dependency.`,
 // givenForNetwork returns the flags on the command line that upstream may need, without their values,
 // which may be secret.
 func (g *global) givenForNetwork() (flags []string) {
+	if slices.ContainsFunc(g.env.Args, func(arg string) bool { return arg == "-f" || arg == "--file" || strings.HasPrefix(arg, "--file=") }) {
+		flags = append(flags, "--file")
+	}
 	for _, flag := range []string{"--via", "--header", "--ca-file", "--client-cert", "--client-key", "--insecure-skip-verify", "--plain-http"} {
 		if slices.ContainsFunc(g.env.Args, func(arg string) bool { return arg == flag || strings.HasPrefix(arg, flag+"=") }) {
 			flags = append(flags, flag)
@@ -194,6 +198,8 @@ func writeDifferences(out *layout, title string, all []mirror.UpstreamChange) {
 				how = "-> " + to
 			}
 			out.item("    %s", how)
+		} else if d.Change == lock.Removed && d.Subject == lock.SubjectPlugin {
+			out.item("    upstream's index no longer has this version")
 		}
 		if len(d.Plugins) > 0 {
 			out.item("    needed by %s", strings.Join(d.Plugins, ", "))

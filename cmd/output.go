@@ -242,7 +242,11 @@ func contents(plugins, dependencies int, platforms []agent.Platform) string {
 func countsBySource(counts map[lock.ChecksumSource]int) string {
 	var parts []string
 	for _, by := range lock.ChecksumSources {
-		if counts[by] > 0 {
+		switch {
+		case counts[by] == 0:
+		case by == lock.ByNone:
+			parts = append(parts, fmt.Sprintf("%d unverified", counts[by]))
+		default:
 			parts = append(parts, fmt.Sprintf("%d by %s", counts[by], by.What()))
 		}
 	}

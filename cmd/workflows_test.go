@@ -186,7 +186,7 @@ func TestRenovate(t *testing.T) {
 		{"ci/botkube-mirror.staging.yml", "version: \"v1.13.0\" # raised by Renovate\n", "kubeshop/botkube", "v1.13.0"},
 		{"botkube-mirror.yaml", "pull:\n  version: v1.13.0\n", "kubeshop/botkube", ""},
 		{"values.yaml", "version: v1.13.0\n", "kubeshop/botkube", ""},
-		{".github/workflows/botkube-mirror.yml", read(t, "../docs/ci/github.yml"), "botkube-mirror/botkube-mirror", "v1.2.3 v1.2.3"},
+		{".github/workflows/botkube-mirror.yml", read(t, "../docs/ci/github.yml"), "botkube-mirror/botkube-mirror", "v1.2.3 v1.2.3 v1.2.3"},
 		{".gitlab-ci.yml", gitlab, "botkube-mirror/botkube-mirror", "v1.2.3"},
 	} {
 		var found []string

@@ -248,6 +248,9 @@ func (o *outdating) compare() {
 	needed := pluginsByURL(o.pinned)
 	o.fill(needed)
 	for _, d := range lock.Diff(o.pinned, o.current.Lock) {
+		if d.Change == lock.Removed && d.Subject == lock.SubjectRepository && o.current.Indexes[d.Repository] != nil {
+			continue // it is there, but has none of the pinned versions: the plugins tell that
+		}
 		to := &o.found.Replaced
 		if o.mayChange(d) {
 			to = &o.found.Changed

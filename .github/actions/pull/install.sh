@@ -20,7 +20,7 @@ download() { # FILE
 	curl --fail --silent --show-error --location --netrc-optional --connect-timeout 30 --retry 3 \
 		--output "$MIRROR_DIR/$1" "${MIRROR_URL%/}/$MIRROR_RELEASE/$1" ||
 		fail 3 "$1 of $MIRROR_RELEASE cannot be downloaded" \
-			"does the release exist, and is it below the URL that you gave, as RELEASE/$1? curl's message is above"
+			"does the release exist, and is it below the URL that you gave, as RELEASE/$1? curl's message is above; after 401 or 403, give credentials in ~/.netrc"
 }
 
 MIRROR_URL=${MIRROR_URL:-https://github.com/botkube-mirror/botkube-mirror/releases/download}

@@ -276,7 +276,7 @@ func (e *statusError) refusalHint(host string) string {
 	}
 	switch {
 	case refusal == RefusedCredentials && e.anonymous:
-		return "log in first: docker login " + host + "\nit writes the credentials to " + configPlace
+		return "log in first: docker login " + host + "\nit writes the credentials to " + configPlace + "; in CI, set DOCKER_AUTH_CONFIG to the content of such a file"
 	case refusal == RefusedCredentials:
 		return "log in again: docker login " + host + "\nthe credentials in " + configPlace + " are wrong or expired"
 	case e.Code == http.StatusMethodNotAllowed:
