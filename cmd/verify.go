@@ -153,6 +153,7 @@ func writeVerified(out *layout, v *mirror.Verification) {
 			out.item("%-9s  %s", fact[0], fact[1])
 		}
 	}
+	out.last = tableBlock // what follows is no fact
 }
 
 // checksumsOf says where the checksums of upstream files come from, of each once.
@@ -251,7 +252,7 @@ func writeChecked(out *layout, c *values.Checked) {
 		rows = append(rows, []string{string(p.Type), p.Key, strings.Join(p.Groups, ", ")})
 	}
 	if len(rows) > 0 {
-		out.title("The agent starts:")
+		out.title("Plugins that these values use:")
 		out.table([]column{word("TYPE"), word("PLUGIN"), prose("GROUPS")}, rows)
 	}
 	writeLeftOut(out, c.LeftOut)
@@ -267,7 +268,7 @@ func writeLeftOut(out *layout, all []agent.LeftOut) {
 		rows = append(rows, []string{string(l.Type), l.Key, l.Group, l.Reason})
 	}
 	if len(rows) > 0 {
-		out.title("An agent with these values does not start:")
+		out.title("Plugins that these values do not use:")
 		out.table([]column{word("TYPE"), word("PLUGIN"), word("GROUP"), prose("WHY NOT")}, rows)
 	}
 }

@@ -49,6 +49,8 @@ type Checked struct {
 	// mirror, they do not say where such a plugin can be had.
 	lacking  []string
 	laidOver bool
+	// nodes is the platform of the nodes, if the mirror is not for it.
+	nodes string
 }
 
 // CheckOptions are the values to check, and where agents find the mirror.
@@ -187,6 +189,7 @@ func (c *checking) check() {
 	c.refusals()
 	c.settings()
 	c.calls()
+	c.nodes(grounds)
 	if c.result.Alone = intact && len(c.result.Problems) == 0; c.result.Alone {
 		c.result.Undecided = slices.Compact(slices.Sorted(slices.Values(c.result.Agent.Undecided)))
 		c.result.Alone = len(c.result.Undecided) == 0
@@ -312,6 +315,29 @@ func (c *checking) settings() {
 	default:
 		c.mount(dir)
 		c.note("assuming that the bundle is unpacked at %s: verify the unpacked directory with --values, too", dir)
+	}
+}
+
+// nodes says if the agent would run on nodes for which the mirror has no plugins.
+func (c *checking) nodes(grounds []audit.StartState) {
+	selector := c.result.Values.NodeSelector
+	if selector == nil || len(grounds) == 0 {
+		return
+	}
+	var has []agent.Platform
+	for _, g := range grounds {
+		if !slices.Contains(has, g.Platform) { // a site may have several versions
+			has = append(has, g.Platform)
+		}
+	}
+	wanted := agent.Platform{OS: cmp.Or(selector["kubernetes.io/os"], "linux"), Arch: selector["kubernetes.io/arch"]}
+	fits := slices.ContainsFunc(has, func(p agent.Platform) bool { return p.OS == wanted.OS && (p.Arch == wanted.Arch || wanted.Arch == "") })
+	switch {
+	case !fits && wanted.Arch != "":
+		c.result.nodes = wanted.String()
+		c.fail(audit.KindSetting, "nodeSelector", "it selects nodes for %s, but the mirror is for %s", wanted, agent.JoinPlatforms(has))
+	case fits && wanted.Arch == "" && len(has) == 1 && len(c.result.Problems) == 0:
+		c.note("the mirror is for %s only, and no nodeSelector in the values says so: on another node, the agent does not start", has[0])
 	}
 }
 

@@ -76,7 +76,10 @@ func (c *Checked) Remedy(target string) string {
 		}
 	}
 	if missing > 0 {
-		steps = append(steps, c.mirrorIt(), "or disable it in the values")
+		steps = append(steps, c.mirrorIt(), "or disable it in the values, or correct its name")
+	}
+	if c.nodes != "" {
+		steps = append(steps, "if the nodes are "+c.nodes+", pull again with --platform "+c.nodes+" and internet access")
 	}
 	if len(c.Refusals) > 0 {
 		steps = append(steps, "correct the settings that the agent refuses, also those of disabled plugins: the agent checks them too")

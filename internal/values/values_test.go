@@ -93,6 +93,7 @@ func TestCheckVolume(t *testing.T) {
 		"of another version":   {"executors: {g: {demo/hello: {enabled: false}, demo/hello@v1.2.0: {enabled: true}}}", "missing : executor demo/hello@v1.2.0 (group g): the mirror has only v1.0.0 and v1.1.0; the agent would look for it at"},
 		"not mirrored":         {"executors: {g: {demo/other: {enabled: true}}}", "demo/other (group g): not in the mirror"},
 		"no repository":        {"executors: {g: {x/y: {enabled: true}}}", "missing : executor x/y (group g): not in the mirror; the agent would not start"},
+		"other nodes":          {"nodeSelector: {kubernetes.io/arch: arm64}", "setting nodeSelector: it selects nodes for linux/arm64, but the mirror is for linux/amd64"},
 		"a misspelt name":      {"executors: {g: {dmeo/hello: {enabled: true}}}", "the agent would not start; did you mean demo/hello?"},
 		"an empty directory":   {"extraVolumes: [{name: v, emptyDir: {}}]", "setting extraVolumeMounts: no volume with files is mounted at /plugins"},
 		"another directory":    {"plugins: {cacheDir: /tmp}", `setting plugins.cacheDir: it is "/tmp", but the mirror's indexes name files below /plugins`},

@@ -42,6 +42,8 @@ type Values struct {
 	UnknownVariables []string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
+	// NodeSelector are the labels that the agent's node must have; nil where the files do not say it.
+	NodeSelector map[string]string
 	// ChartVersion and AgentVersion are those that the files say, of the form v1.14.0, or empty.
 	ChartVersion, AgentVersion string
 	// ImageTag is the tag of the agent's image, if the files give one.
@@ -126,6 +128,7 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 	rendered.variables(manifest.List("extraEnv", v.Merged["extraEnv"]), &found)
 	v.Environment, v.UnknownVariables = found.environment, found.withheld
 	v.Mounts = mountsOf(manifest.List("", v.Merged["extraVolumes"]), manifest.List("", v.Merged["extraVolumeMounts"]), false)
+	v.NodeSelector = labelsOf(mapping(v.Merged["nodeSelector"]))
 	v.Pulls, v.Cloud = pullsOf(version, v.Merged), v.cloud()
 	withheld, undecided := withheldNotes(found.withheld)
 	v.Notes, v.NotGiven = slices.Concat(in.notes(), notes, withheld), undecided

@@ -17,6 +17,8 @@ type input struct {
 	files   []*gitops.File
 	objects objects
 	release *gitops.Release
+	// empty are the names of files without values.
+	empty []string
 }
 
 func readFiles(files []File) (*input, error) {
@@ -61,6 +63,9 @@ func (in *input) values() (merged map[string]any, err error) {
 			if values, err = f.Values(); err != nil {
 				return nil, err
 			}
+			if len(values) == 0 {
+				in.empty = append(in.empty, f.Name)
+			}
 		}
 		merged = helmvalues.Merge(merged, values)
 	}
@@ -89,6 +94,9 @@ func (in *input) notes() []string {
 	var notes []string
 	if in.release != nil {
 		notes = append(notes, in.release.Notes...)
+	}
+	for _, name := range in.empty {
+		notes = append(notes, name+" has no values: did the command that wrote it fail?")
 	}
 	if in.objects.environment != nil {
 		notes = append(notes, "the agent's Deployment is not read, as Helm values are given too: to use it, give all objects that the chart rendered, and no values")

@@ -40,3 +40,14 @@ func mountsOf(volumes, mounts []manifest.Field, unlisted bool) Mounts {
 	}
 	return m
 }
+
+// labelsOf returns the texts of a mapping, such as a nodeSelector.
+func labelsOf(all map[string]any) map[string]string {
+	texts := map[string]string{}
+	for name, value := range all {
+		if text, is := value.(string); is {
+			texts[name] = text
+		}
+	}
+	return texts
+}

@@ -40,6 +40,7 @@ type objects struct {
 	// namespace is that of the Deployment that is read, or empty.
 	namespace string
 	mounts    Mounts
+	nodes     map[string]string
 	pulls     pulls
 	cloud     string
 	version   string
@@ -169,8 +170,9 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 			continue
 		}
 		if o.environment == nil {
-			o.environment, o.mounts = map[string]string{}, Mounts{}
+			o.environment, o.mounts, o.nodes = map[string]string{}, Mounts{}, map[string]string{}
 		}
+		maps.Copy(o.nodes, labelsOf(pod.At("nodeSelector").Mapping()))
 		maps.Copy(o.environment, found.environment)
 		o.withheld, o.absent = append(o.withheld, found.withheld...), append(o.absent, found.absent...)
 		maps.Copy(o.mounts, mountsOf(unfilled, c.At("volumeMounts").Items(), true))
@@ -209,7 +211,7 @@ func (o *objects) values() (*Values, error) {
 	}
 	return &Values{
 		Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(),
-		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(withheld), NotGiven: notGiven,
+		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, NodeSelector: o.nodes, Notes: o.notes(withheld), NotGiven: notGiven,
 		ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent),
 	}, err
 }
