@@ -180,8 +180,8 @@ func (r *reading) walk(visit func(archiver.File) error) error {
 	if err := (archiver.Tar{}).Extract(r.ctx, content, nil, handle); err != nil {
 		return err
 	}
-	// Read to the end, where the checksum of the compressed stream is. Other data may follow the tar:
-	// go-getter does not read that far.
+	// Read to the end, where the checksum of the compressed stream is. Other data may follow the
+	// tar: go-getter does not read that far.
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, r.between[:]); !isTrailing(err) {
 		return err
 	}

@@ -23,8 +23,8 @@ type compression struct {
 	suffix string
 	// kind describes such a file as [agent.IdentifyProgram] does.
 	kind string
-	// open starts to decompress a stream. It fails if the stream needs a window of more bytes. It is
-	// nil for zip, which is read by its directory.
+	// open starts to decompress a stream. It fails if the stream needs a window of more bytes. It
+	// is nil for zip, which is read by its directory.
 	open func(in *bufio.Reader, window uint32) (io.Reader, error)
 }
 
@@ -110,8 +110,8 @@ func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
 }
 
 // gzipMembers reads the members of a gzip file one after the other. It ignores zeros after the last
-// member, as gzip does: tape drives fill their last block with them. The decoder itself would report
-// a damaged member.
+// member, as gzip does: tape drives fill their last block with them. The decoder itself would
+// report a damaged member.
 type gzipMembers struct {
 	*gzip.Reader
 	in *bufio.Reader

@@ -67,9 +67,9 @@ func problemOf(f archiver.File) string {
 	return packingProblem(f)
 }
 
-// packingProblem says why the content of an entry must not be read, or returns "". Archiver supports
-// more compression methods in a zip than go-getter, and some of their decoders have no limit on
-// memory.
+// packingProblem says why the content of an entry must not be read, or returns "". Archiver
+// supports more compression methods in a zip than go-getter, and some of their decoders have no
+// limit on memory.
 func packingProblem(f archiver.File) string {
 	const encrypted = 1
 	inZip, _ := f.Header.(zip.FileHeader)
@@ -96,8 +96,8 @@ func (e entry) err() error {
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }
 
-// hasDotDot reports whether a name has a part "..". That includes a/../b, which go-getter refuses, too
-// (decompress.go, containsDotDot).
+// hasDotDot reports whether a name has a part "..". That includes a/../b, which go-getter refuses,
+// too (decompress.go, containsDotDot).
 func hasDotDot(name string) bool {
 	return slices.Contains(strings.FieldsFunc(name, isSlash), "..")
 }

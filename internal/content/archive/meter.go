@@ -28,8 +28,8 @@ type meter struct {
 	entries int
 	// unpacked is how many bytes of the decompressed stream were read.
 	unpacked int64
-	// written is how many bytes of the wanted file were written. A sparse file has more bytes than the
-	// stream that it comes from.
+	// written is how many bytes of the wanted file were written. A sparse file has more bytes than
+	// the stream that it comes from.
 	written int64
 	// otherFormat is the result of [compression.otherFormat].
 	otherFormat string
@@ -120,8 +120,8 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// asyncAfter is the number of bytes after which a second goroutine writes. For a small file it costs
-// more than it saves.
+// asyncAfter is the number of bytes after which a second goroutine writes. For a small file it
+// costs more than it saves.
 const asyncAfter = 1 << 20
 
 // copy copies from a reader to a writer. After asyncAfter bytes, it writes one half of the buffer

@@ -80,8 +80,8 @@ func (s *selection) matches(parts []string) bool {
 	return true
 }
 
-// isBetter reports whether a file of the wanted directory is better than the best so far: it has the
-// wanted name, or comes before the other by name, or has the same name and follows it.
+// isBetter reports whether a file of the wanted directory is better than the best so far: it has
+// the wanted name, or comes before the other by name, or has the same name and follows it.
 func (s *selection) isBetter(base string) bool {
 	exact := s.want.Name != "" && base == s.want.Name
 	if exact || !s.want.First || !detectable(base) {

@@ -16,8 +16,8 @@ import (
 // go-getter would write them. Like go-getter, it writes a link and any other special file as an
 // empty file. It ignores the modes in the archive.
 //
-// Unpack returns an error of kind [fault.Integrity] for a bad archive, and for a format that holds a
-// single file. [Limits.UnpackedBytes] applies to all files together.
+// Unpack returns an error of kind [fault.Integrity] for a bad archive, and for a format that holds
+// a single file. [Limits.UnpackedBytes] applies to all files together.
 func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *os.Root) error {
 	if !holdsMany(format) {
 		return fault.New(fault.Integrity, "a .%s file holds a single file, not a directory", format)

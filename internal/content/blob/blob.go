@@ -1,5 +1,5 @@
-// Package blob is content by its digest, wherever it lies: in the store of this
-// machine, or in a bundle.
+// Package blob reads, copies and verifies blobs: content that is identified by its digest. Blobs
+// come from the store of this machine, or from a bundle.
 package blob
 
 import (
@@ -19,19 +19,19 @@ type File interface {
 	io.Closer
 }
 
-// Source has blobs. Its methods may be called concurrently. A blob that it does
-// not have is an error of kind [fault.Incomplete].
+// Source is a collection of blobs. Its methods may be called concurrently. They return an error of
+// kind [fault.Incomplete] if it does not have a blob.
 type Source interface {
-	// Open opens a blob to read. What it holds may be damaged: see Verify.
+	// Open opens a blob for reading. It does not verify the content.
 	Open(d lock.SHA256) (File, error)
-	// Verify compares a blob with its digest; a difference is an error of kind
-	// [fault.Integrity]. What was compared before may not be read again.
+	// Verify compares a blob with its digest. If they differ, it returns an error of kind
+	// [fault.Integrity]. It may skip a blob that was verified before.
 	Verify(ctx context.Context, d lock.SHA256) error
-	// ReadAll returns a blob of at most max bytes, verified.
+	// ReadAll returns the verified content of a blob of at most max bytes.
 	ReadAll(d lock.SHA256, max int64) ([]byte, error)
 }
 
-// InMemory returns content that is held in memory.
+// InMemory returns a blob with the given content.
 func InMemory(data []byte) File { return memory{bytes.NewReader(data)} }
 
 type memory struct{ *bytes.Reader }
@@ -43,7 +43,7 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// Copy copies until ctx is done.
+// Copy copies all content, unless ctx is done before. It reports its progress: see [Watched].
 func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
 	return Pieces(reader{ctx, from}, func(p []byte) error {
 		n, err := to.Write(p)
@@ -52,7 +52,7 @@ func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
 	})
 }
 
-// reader fails once its context is done.
+// reader returns an error when its context is done.
 type reader struct {
 	ctx context.Context
 	io.Reader
@@ -65,7 +65,7 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.Reader.Read(p)
 }
 
-// Pieces calls take with what comes from r, piece by piece, until it ends.
+// Pieces reads r to its end, and calls take with each piece of content.
 func Pieces(r io.Reader, take func(p []byte) error) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)

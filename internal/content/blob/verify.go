@@ -13,15 +13,15 @@ import (
 // Hash computes the digest of what is written to it.
 type Hash struct{ hash.Hash }
 
-// NewHash returns a hash of nothing yet.
+// NewHash returns a new hash.
 func NewHash() Hash { return Hash{sha256.New()} }
 
 // SHA256 returns the digest of what was written so far.
 func (h Hash) SHA256() lock.SHA256 { return lock.SHA256(h.Sum(nil)) }
 
-// Again calls read, and once more if the content that came is wrong, an error of kind
-// [fault.Integrity]: damage on the way does not come twice. Wrong is the error of the
-// first call; nil in the first call.
+// Again calls read. If it returns an error of kind [fault.Integrity], Again calls it a second time,
+// because damage in transit is unlikely to happen twice. wrong is nil in the first call, and the
+// error of the first call in the second.
 func Again(ctx context.Context, read func(wrong error) error) error {
 	err := read(nil)
 	if fault.KindOf(err) == fault.Integrity && ctx.Err() == nil {
@@ -30,11 +30,11 @@ func Again(ctx context.Context, read func(wrong error) error) error {
 	return err
 }
 
-// Compare says how content differs, in an error of kind [fault.Integrity].
+// Compare returns an error of kind [fault.Integrity] that says how content differs, or nil.
 func Compare(got, want lock.Blob) error {
 	switch {
 	case got.Size > want.Size:
-		return fault.New(fault.Integrity, "it has more than its %d bytes", want.Size)
+		return fault.New(fault.Integrity, "it has more than %d bytes", want.Size)
 	case got.Size != want.Size:
 		return fault.New(fault.Integrity, "it has %d bytes, not %d", got.Size, want.Size)
 	case got.SHA256 != want.SHA256:
@@ -43,9 +43,9 @@ func Compare(got, want lock.Blob) error {
 	return nil
 }
 
-// Verify returns a reader of what r has, which must be a blob. In the place of the
-// end, content that is not the blob gives the error of [Compare]. After an error, and
-// once ctx is done, it reads no more.
+// Verify returns a reader of r that compares the content with a blob. If the content differs, the
+// reader returns the error of [Compare] instead of io.EOF. After an error, and when ctx is done, it
+// reads no more.
 func Verify(ctx context.Context, r io.Reader, want lock.Blob) io.Reader {
 	return &verifier{from: reader{ctx, r}, want: want, sum: NewHash()}
 }
@@ -73,34 +73,38 @@ func (v *verifier) Read(p []byte) (n int, err error) {
 	return n, v.err
 }
 
-// Sink receives content, and knows what it received.
+// Sink receives content, and computes its size and digest.
 type Sink interface {
 	io.Writer
-	// Reset discards what was written: what comes next supersedes it.
+	// Reset discards everything that was written.
 	Reset() error
+	// Blob returns the size and the digest of everything that was written.
 	Blob() lock.Blob
 }
 
-// Digest is a [Sink] that only counts and hashes.
+// Digest is a [Sink] that discards the content.
 type Digest struct {
 	Hash
 	size int64
 }
 
-// NewDigest returns one that received nothing.
+// NewDigest returns a Digest of no content.
 func NewDigest() *Digest { return &Digest{Hash: NewHash()} }
 
+// Write adds content.
 func (d *Digest) Write(p []byte) (int, error) {
 	d.size += int64(len(p))
 	return d.Hash.Write(p)
 }
 
+// Reset discards everything that was written.
 func (d *Digest) Reset() error {
 	d.Hash.Reset()
 	d.size = 0
 	return nil
 }
 
+// Blob returns the size and the digest of everything that was written.
 func (d *Digest) Blob() lock.Blob {
 	return lock.Blob{Size: d.size, SHA256: d.SHA256()}
 }

@@ -20,7 +20,7 @@ func TestVerify(t *testing.T) {
 		"abc":  "",
 		"ab":   "it has 2 bytes, not 3",
 		"":     "it has 0 bytes, not 3",
-		"abcd": "it has more than its 3 bytes",
+		"abcd": "it has more than 3 bytes",
 		"abd":  "its sha256 is " + lock.Sum([]byte("abd")).String() + ", not " + want.SHA256.String(),
 	} {
 		for _, r := range []io.Reader{bytes.NewReader([]byte(content)), iotest.DataErrReader(iotest.OneByteReader(bytes.NewReader([]byte(content))))} {

@@ -4,20 +4,20 @@ import "context"
 
 type watchKey struct{}
 
-// Watched returns a context for [Copy] and [Moved]. They call told, from any goroutine, with the
-// bytes that they move. With nil, they call nothing.
-func Watched(ctx context.Context, told func(n int64)) context.Context {
-	return context.WithValue(ctx, watchKey{}, told)
+// Watched returns a context with a function that [Copy] and [Moved] call with the number of bytes
+// that were copied. They may call it on any goroutine. It may be nil.
+func Watched(ctx context.Context, progress func(n int64)) context.Context {
+	return context.WithValue(ctx, watchKey{}, progress)
 }
 
-// Moved reports copied bytes to the function of [Watched].
+// Moved calls the function of [Watched] with a number of copied bytes.
 func Moved(ctx context.Context, n int64) {
-	if told, _ := ctx.Value(watchKey{}).(func(int64)); told != nil && n > 0 {
-		told(n)
+	if progress, _ := ctx.Value(watchKey{}).(func(int64)); progress != nil && n > 0 {
+		progress(n)
 	}
 }
 
-// WatchedFile returns a blob that reports to the function of [Watched] what is read of it.
+// WatchedFile returns f, and calls the function of [Watched] for every read.
 func WatchedFile(ctx context.Context, f File) File { return watchedFile{f, ctx} }
 
 type watchedFile struct {

@@ -42,20 +42,20 @@ func (v ChecksumSource) What() string {
 
 // Artifact is one upstream file.
 type Artifact struct {
-	// URL is what is requested: of the URLs of builds and dependencies, the
-	// part without sub-directory and parameters; of templates, all of it.
+	// URL is the URL that is requested. For a build or a dependency, it is the URL without the
+	// sub-directory and the parameters. For templates, it is the whole URL.
 	URL string `json:"url"`
-	// DirArchive says that the artifact is a tar that was made of a directory at the
-	// URL; empty for a file of a publisher.
+	// DirArchive is set if the artifact is a tar archive that botkube-mirror made from the
+	// directory at the URL. It is empty for a file of the publisher.
 	DirArchive DirArchive `json:"tree,omitempty"`
 	Blob
 	VerifiedBy ChecksumSource `json:"verifiedBy"`
-	// VerifiedWith lists the publisher's checksum files that gave the checksum.
+	// VerifiedWith lists the publisher's checksum files that have the checksum.
 	VerifiedWith []string `json:"verifiedWith,omitempty"`
 }
 
-// LostChecksums returns the artifacts for which upstream gave a checksum in l, in its
-// index or in a file, and gives none in now. now may be a plan, without digests.
+// LostChecksums returns the artifacts that have a checksum from the index or the publisher in l,
+// but have none in now. now may be a plan, which has no digests.
 func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
 	after := now.byURL()
 	for _, a := range l.Artifacts {
@@ -67,12 +67,12 @@ func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
 	return lost
 }
 
-// DirArchive says which files of a directory are in the archive that was made of it.
+// DirArchive says which files of a directory are in the archive that was made from it.
 type DirArchive string
 
 // The kinds of archives.
 const (
-	// DirArchiveYAML has what exec reads of a source of templates.
+	// DirArchiveYAML has the YAML files, which exec reads from a source of templates.
 	DirArchiveYAML DirArchive = "yaml"
 	// DirArchiveAll has every regular file.
 	DirArchiveAll DirArchive = "all"
@@ -81,7 +81,7 @@ const (
 // DirArchiveFormat is the archive format of every DirArchive.
 const DirArchiveFormat = agent.GitArchiveFormat
 
-// Files names the files of the archive in messages.
+// Files returns the name of the archive's files for messages.
 func (t DirArchive) Files() string {
 	if t == DirArchiveYAML {
 		return agent.TemplateExt + " files"
@@ -89,8 +89,8 @@ func (t DirArchive) Files() string {
 	return "files"
 }
 
-// Mode is the mode of all files in the archive: not every system knows which files may
-// be run.
+// Mode returns the mode of all files in the archive. The files' own modes are not used, because not
+// every system keeps them.
 func (t DirArchive) Mode() fs.FileMode {
 	if t == DirArchiveYAML {
 		return agent.IndexMode
@@ -98,16 +98,16 @@ func (t DirArchive) Mode() fs.FileMode {
 	return agent.BinaryMode
 }
 
-// DirArchiveBounds bound the files of an archive.
+// DirArchiveBounds are limits on the files of an archive.
 type DirArchiveBounds struct {
-	// Files is their number.
+	// Files is the number of files.
 	Files int
-	// File and Total are sizes in bytes.
+	// File is the size of a file, and Total of all files together, in bytes.
 	File, Total int64
 }
 
-// Bounds returns the bounds on the archive. The official templates are three files of
-// some kilobytes.
+// Bounds returns the limits on the archive. Botkube's own templates are three files of some
+// kilobytes.
 func (t DirArchive) Bounds() DirArchiveBounds {
 	if t == DirArchiveYAML {
 		return DirArchiveBounds{Files: 1_000, File: 1 << 20, Total: 16 << 20}

@@ -26,38 +26,38 @@ func TestCheckBounds(t *testing.T) {
 		want   string
 	}{
 		"platforms":          {platforms(100), ""},
-		"too many platforms": {platforms(101), "lock: it names 101 platforms; at most 100 are read"},
-		"no platform":        {func(l *Lock) { l.Platforms = nil }, "lock: it names no platform"},
+		"too many platforms": {platforms(101), "lock: it has 101 platforms; the limit is 100"},
+		"no platform":        {func(l *Lock) { l.Platforms = nil }, "lock: it has no platforms"},
 
 		"no artifact size":         {func(l *Lock) { l.Artifacts[0].Size = 0 }, "lock: artifact https://e.com/greet has no size"},
 		"least artifact":           {func(l *Lock) { l.Artifacts[0].Size = 1 }, ""},
 		"largest artifact":         {func(l *Lock) { l.Artifacts[0].Size = MaxBlob }, ""},
-		"artifact too large":       {func(l *Lock) { l.Artifacts[0].Size = MaxBlob + 1 }, "lock: artifact https://e.com/greet has 68719476737 bytes; at most 68719476736 can be mirrored"},
+		"artifact too large":       {func(l *Lock) { l.Artifacts[0].Size = MaxBlob + 1 }, "lock: artifact https://e.com/greet has 68719476737 bytes; the limit is 68719476736"},
 		"negative index":           {func(l *Lock) { l.Repositories[0].Index.Size = -1 }, `lock: the index of "demo" has a negative size`},
 		"empty index":              {func(l *Lock) { l.Repositories[0].Index.Size = 0 }, ""},
 		"largest index":            {func(l *Lock) { l.Repositories[0].Index.Size = MaxBlob }, ""},
 		"index too large":          {func(l *Lock) { l.Repositories[0].Index.Size = MaxBlob + 1 }, `lock: the index of "demo" has 68719476737 bytes`},
 		"no chart size":            {func(l *Lock) { l.Chart.Size = 0 }, "lock: the chart has no size or no URL"},
 		"no chart URL":             {func(l *Lock) { l.Chart.URL = "" }, "lock: the chart has no size or no URL"},
-		"image without a size":     {func(l *Lock) { l.AgentImage.Manifests[0].Size = 0 }, "has no size that can be"},
+		"image without a size":     {func(l *Lock) { l.AgentImage.Manifests[0].Size = 0 }, "is not valid"},
 		"largest image manifest":   {func(l *Lock) { l.AgentImage.Manifests[0].Size = MaxBlob }, ""},
-		"image manifest too large": {func(l *Lock) { l.AgentImage.Manifests[0].Size = MaxBlob + 1 }, "has no size that can be"},
-		"layer without a size":     {func(l *Lock) { l.AgentImage.Manifests[0].Blobs[0].Size = 0 }, "has no size that can be"},
+		"image manifest too large": {func(l *Lock) { l.AgentImage.Manifests[0].Size = MaxBlob + 1 }, "is not valid"},
+		"layer without a size":     {func(l *Lock) { l.AgentImage.Manifests[0].Blobs[0].Size = 0 }, "is not valid"},
 
 		"longest URL":       {func(l *Lock) { l.Repositories[0].URL = url(maxURL) }, ""},
-		"URL too long":      {func(l *Lock) { l.Repositories[0].URL = url(maxURL + 1) }, `lock: the URL of repository "demo" has 8193 bytes; at most 8192 are read`},
+		"URL too long":      {func(l *Lock) { l.Repositories[0].URL = url(maxURL + 1) }, `lock: the URL of repository "demo" has 8193 bytes; the limit is 8192`},
 		"longest reference": {func(l *Lock) { l.AgentImage.Reference = strings.Repeat("a", maxReference) }, ""},
 		"reference of ~":    {func(l *Lock) { l.AgentImage.Reference = "~" }, ""},
 		"reference of !":    {func(l *Lock) { l.AgentImage.Reference = "!" }, ""},
 		"reference of DEL":  {func(l *Lock) { l.AgentImage.Reference = "a\x7f" }, "is not a reference"},
 
-		"a version that makes no tag": {func(l *Lock) { l.BotkubeVersion = "v1 14" }, `lock: the Botkube version "v1 14" is none`},
-		"an artifact twice":           {func(l *Lock) { l.Artifacts = append(l.Artifacts, l.Artifacts[0]) }, "lock: artifact https://e.com/greet stands twice"},
-		"a repository twice":          {func(l *Lock) { l.Repositories = append(l.Repositories, l.Repositories[0]) }, `lock: repository "demo" stands twice`},
+		"a version that makes no tag": {func(l *Lock) { l.BotkubeVersion = "v1 14" }, `lock: "v1 14" is not a Botkube version`},
+		"an artifact twice":           {func(l *Lock) { l.Artifacts = append(l.Artifacts, l.Artifacts[0]) }, "lock: artifact https://e.com/greet is listed twice"},
+		"a repository twice":          {func(l *Lock) { l.Repositories = append(l.Repositories, l.Repositories[0]) }, `lock: repository "demo" is listed twice`},
 		"a hidden repository":         {func(l *Lock) { l.Repositories[0].Name = ".demo" }, `lock: repository ".demo" starts with a dot`},
 		"a chart without a name":      {func(l *Lock) { l.Chart.Name = "" }, "lock: chart is empty"},
-		"nobody vouches for a chart":  {func(l *Lock) { l.Chart.VerifiedBy = "me" }, `lock: the chart is verified by "me", which means nothing`},
-		"a schema version to come":    {func(l *Lock) { l.SchemaVersion = 2 }, "the lock has schema version 2; this program knows version 1"},
+		"nobody vouches for a chart":  {func(l *Lock) { l.Chart.VerifiedBy = "me" }, `lock: the chart has the unknown verifiedBy "me"`},
+		"a schema version to come":    {func(l *Lock) { l.SchemaVersion = 2 }, "the lock has schema version 2, but this program reads version 1"},
 	} {
 		l := withMembers(t)
 		tt.change(l)
@@ -92,10 +92,10 @@ func TestCheckTemplateBounds(t *testing.T) {
 		want  string
 	}{
 		{files(bounds.Files, 0), ""},
-		{files(bounds.Files+1, 0), "[lock: it has 1001 files; at most 1000 are read]"},
+		{files(bounds.Files+1, 0), "[lock: it has 1001 files; the limit is 1000]"},
 		{files(1, bounds.File), ""},
-		{files(1, bounds.File+1), `[lock: "0.yaml" has no size that can be]`},
-		{files(1, -1), `[lock: "0.yaml" has no size that can be]`},
+		{files(1, bounds.File+1), `[lock: the size of "0.yaml" is not valid]`},
+		{files(1, -1), `[lock: the size of "0.yaml" is not valid]`},
 	} {
 		c := new(checking)
 		if c.checkTemplateFiles(tt.files); len(c.problems) == 0 && tt.want != "" || len(c.problems) > 0 && fmt.Sprint(c.problems) != tt.want {
@@ -124,7 +124,7 @@ func TestParseBound(t *testing.T) {
 	if _, err := Parse(pad(MaxSize)); err != nil {
 		t.Error(err)
 	}
-	if _, err := Parse(pad(MaxSize + 1)); err == nil || err.Error() != "the lock has 16777217 bytes; at most 16777216 are read" {
+	if _, err := Parse(pad(MaxSize + 1)); err == nil || err.Error() != "the lock has 16777217 bytes; the limit is 16777216" {
 		t.Error(err)
 	}
 }
@@ -148,8 +148,8 @@ func TestShown(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"https://u:s3cret@e.com/x?token=t": "https://e.com/x?token=redacted",
-		"https://e.com:port/":              "with a URL that is none",
-		"https://e.com/\n":                 "with a URL that is none",
+		"https://e.com:port/":              "with a malformed URL",
+		"https://e.com/\n":                 "with a malformed URL",
 	} {
 		if got := shown(raw); got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -13,33 +13,31 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// maxPlatforms bounds the platforms of a lock: Go knows some fifty.
+// maxPlatforms is how many platforms a lock may have. Go has about fifty.
 const maxPlatforms = 100
 
-// MaxBlob bounds, in bytes, a file of a mirror. No file is nearly as large, and a sparse
-// file of this size is read in about a minute. The bound also keeps sums of sizes from
-// overflowing.
+// MaxBlob is the largest file of a mirror, in bytes. Real files are far smaller. A sparse file of
+// this size can be read in about a minute, and sums of such sizes do not overflow.
 const MaxBlob = 64 << 30
 
-// Check reports every reason why the lock cannot be used: those of [Lock.CheckPlan], and
-// artifacts without a size. A lock may come from anywhere, so it is checked before use.
+// Check returns every reason why the lock cannot be used: those of [Lock.CheckPlan], and artifacts
+// without a size. A lock may come from anyone, so every lock must be checked before use.
 func (l *Lock) Check() error { return l.check(true) }
 
-// CheckPlan reports what is wrong with a lock whose artifacts have no sizes yet: names
-// that are no file names, malformed URLs, URLs without an artifact, two files at one
-// path.
+// CheckPlan checks a lock whose artifacts have no sizes yet. It returns an error for names that
+// cannot be file names, malformed URLs, URLs without an artifact, and two files at the same path.
 func (l *Lock) CheckPlan() error { return l.check(false) }
 
 func (l *Lock) check(complete bool) error {
 	if l.SchemaVersion != SchemaVersion {
-		return fmt.Errorf("the lock has schema version %d; this program knows version %d", l.SchemaVersion, SchemaVersion)
+		return fmt.Errorf("the lock has schema version %d, but this program reads version %d", l.SchemaVersion, SchemaVersion)
 	}
 	if len(l.Platforms) > maxPlatforms {
-		return fmt.Errorf("lock: it names %d platforms; at most %d are read", len(l.Platforms), maxPlatforms)
+		return fmt.Errorf("lock: it has %d platforms; the limit is %d", len(l.Platforms), maxPlatforms)
 	}
 	c := &checking{complete: complete, platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]DirArchive{}}
 	if tag := versionTag(l.BotkubeVersion); tag != "" && !IsTag(tag) {
-		c.report("the Botkube version %.100q is none", l.BotkubeVersion)
+		c.report("%.100q is not a Botkube version", l.BotkubeVersion)
 	}
 	c.checkPlatforms(l.Platforms)
 	for _, r := range l.Repositories {
@@ -63,16 +61,16 @@ func (l *Lock) check(complete bool) error {
 	return errors.Join(c.problems...)
 }
 
-// checking is one run of [Lock.Check], and what it has met so far.
+// checking is the state of [Lock.Check].
 type checking struct {
-	// complete says that the artifacts must have sizes.
+	// complete means that artifacts must have sizes.
 	complete bool
 	problems []error
-	// about begins every problem of the subject that is being checked.
+	// about is put before every problem: the part of the lock that is being checked.
 	about        string
 	platforms    map[agent.Platform]bool
 	repositories map[string]bool
-	// artifacts are by URL.
+	// artifacts has the kind of every artifact by URL.
 	artifacts map[string]DirArchive
 }
 
@@ -80,21 +78,21 @@ func (c *checking) report(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Errorf("lock: %s%w", c.about, fmt.Errorf(format, args...)))
 }
 
-// note reports an error, if it is one.
+// note reports err if it is not nil.
 func (c *checking) note(err error) {
 	if err != nil {
 		c.report("%w", err)
 	}
 }
 
-// url reports what is wrong with a URL.
+// url reports a malformed URL. format names what the URL belongs to.
 func (c *checking) url(raw, format string, args ...any) {
 	if err := checkURL(raw); err != nil {
 		c.report("the URL of %s %w", fmt.Sprintf(format, args...), err)
 	}
 }
 
-// twice adds a value to a set, and reports whether it was in it.
+// twice adds a value to a set, and reports whether the set had it before.
 func twice[K comparable](seen map[K]bool, value K) bool {
 	before := seen[value]
 	seen[value] = true
@@ -103,13 +101,13 @@ func twice[K comparable](seen map[K]bool, value K) bool {
 
 func (c *checking) checkPlatforms(platforms []agent.Platform) {
 	if len(platforms) == 0 {
-		c.report("it names no platform")
+		c.report("it has no platforms")
 	}
 	for _, p := range platforms {
 		_, err := agent.ParsePlatform(p.String())
 		c.note(err)
 		if twice(c.platforms, p) {
-			c.report("platform %.100q stands twice", p)
+			c.report("platform %.100q is listed twice", p)
 		}
 	}
 }
@@ -117,7 +115,7 @@ func (c *checking) checkPlatforms(platforms []agent.Platform) {
 func (c *checking) checkRepository(r Repository) {
 	c.note(agent.CheckRepository(r.Name))
 	if twice(c.repositories, r.Name) {
-		c.report("repository %.100q stands twice", r.Name)
+		c.report("repository %.100q is listed twice", r.Name)
 	}
 	if r.Index.Size < 0 {
 		c.report("the index of %.100q has a negative size", r.Name)
@@ -133,15 +131,15 @@ func (c *checking) checkRepository(r Repository) {
 
 func (c *checking) checkArtifact(i int, a Artifact) {
 	if _, twice := c.artifacts[a.URL]; twice {
-		c.report("artifact %s stands twice", shown(a.URL))
+		c.report("artifact %s is listed twice", shown(a.URL))
 	}
 	c.artifacts[a.URL] = a.DirArchive
 	if !slices.Contains([]DirArchive{"", DirArchiveYAML, DirArchiveAll}, a.DirArchive) {
-		c.report("artifact %s is a tree of %.100q, which means nothing", shown(a.URL), a.DirArchive)
+		c.report("artifact %s has the unknown tree %.100q", shown(a.URL), a.DirArchive)
 	}
 	c.url(a.URL, "artifacts[%d]", i)
 	if !slices.Contains(ChecksumSources, a.VerifiedBy) {
-		c.report("artifact %s is verified by %.100q, which means nothing", shown(a.URL), a.VerifiedBy)
+		c.report("artifact %s has the unknown verifiedBy %.100q", shown(a.URL), a.VerifiedBy)
 	}
 	for _, u := range a.VerifiedWith {
 		c.url(u, "a checksum file of artifact %s", shown(a.URL))
@@ -150,20 +148,20 @@ func (c *checking) checkArtifact(i int, a Artifact) {
 		c.report("artifact %s has no size", shown(a.URL))
 	}
 	if c.complete && a.Size > MaxBlob {
-		c.report("artifact %s has %d bytes; at most %d can be mirrored", shown(a.URL), a.Size, int64(MaxBlob))
+		c.report("artifact %s has %d bytes; the limit is %d", shown(a.URL), a.Size, int64(MaxBlob))
 	}
 }
 
 const (
-	// maxURL bounds, in bytes, a URL: servers take no longer ones.
+	// maxURL is the longest URL in bytes. Servers do not accept longer ones.
 	maxURL = 8 << 10
-	// maxReference bounds, in bytes, a reference of an image: a repository has
-	// at most 255, a tag 128 and a digest 71.
+	// maxReference is the longest reference of an image in bytes. A repository has at most 255, a
+	// tag 128 and a digest 71.
 	maxReference = 512
 )
 
-// checkURL reports what is wrong with a URL, without quoting it: a malformed URL cannot
-// be redacted. An empty URL passes.
+// checkURL returns an error for a malformed URL. The error does not quote the URL, because
+// passwords in a malformed URL cannot be removed. An empty URL is valid.
 func checkURL(raw string) error {
 	if err := checkText(raw); err != nil {
 		return err
@@ -174,28 +172,28 @@ func checkURL(raw string) error {
 	return nil
 }
 
-// checkText reports what is wrong with a text, which may be a URL.
+// checkText returns an error for a text that is too long or contains control characters.
 func checkText(raw string) error {
 	if len(raw) > maxURL {
-		return fmt.Errorf("has %d bytes; at most %d are read", len(raw), maxURL)
+		return fmt.Errorf("has %d bytes; the limit is %d", len(raw), maxURL)
 	}
 	if strings.ContainsFunc(raw, isUnprintable) {
-		return errors.New("holds a control character")
+		return errors.New("contains a control character")
 	}
 	return nil
 }
 
 func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// shown returns a URL for a message.
+// shown returns a URL without secrets for a message.
 func shown(raw string) string {
 	if checkURL(raw) != nil {
-		return "with a URL that is none"
+		return "with a malformed URL"
 	}
 	return agent.Redact(raw)
 }
 
-// printable makes a name fit for a message, whatever it is.
+// printable makes any name safe to print in a message.
 func printable(s string) string {
 	const most = 300
 	if len(s) > most {
@@ -212,23 +210,23 @@ func (c *checking) checkChart(chart *Chart) {
 	c.note(name)
 	c.note(version)
 	if name == nil && version == nil && !IsTag(versionTag(chart.Version)) {
-		c.report("the chart version %q makes no tag of a registry", chart.Version)
+		c.report("the chart version %q is not valid as a tag", chart.Version)
 	}
 	if chart.Size <= 0 || chart.URL == "" {
 		c.report("the chart has no size or no URL")
 	}
 	c.url(chart.URL, "the chart")
 	if !slices.Contains(ChecksumSources, chart.VerifiedBy) {
-		c.report("the chart is verified by %.100q, which means nothing", chart.VerifiedBy)
+		c.report("the chart has the unknown verifiedBy %.100q", chart.VerifiedBy)
 	}
 }
 
 func (c *checking) checkPlugin(p Plugin) {
 	if !c.repositories[p.Repository] {
-		c.report("it is of a repository that the lock does not name")
+		c.report("the lock does not list its repository")
 	}
 	if !p.Type.Valid() {
-		c.report("type %.100q is neither executor nor source", p.Type)
+		c.report("type must be executor or source, not %.100q", p.Type)
 	}
 	c.note(agent.CheckName("name", p.Name))
 	c.note(agent.CheckName("version", p.Version))
@@ -236,14 +234,14 @@ func (c *checking) checkPlugin(p Plugin) {
 	seen := map[agent.Platform]bool{}
 	for _, b := range p.Builds {
 		if twice(seen, b.Platform) || !c.platforms[b.Platform] {
-			c.report("platform %.100q stands twice or is not one of the lock's", b.Platform)
+			c.report("platform %.100q is listed twice, or is not a platform of the lock", b.Platform)
 		}
 		c.checkPinned(b.URL, printable(b.Platform.String()))
 		names := map[string]bool{}
 		for _, d := range b.Dependencies {
 			c.note(agent.CheckName("dependency", d.Name))
 			if twice(names, d.Name) {
-				c.report("dependency %.100q stands twice", d.Name)
+				c.report("dependency %.100q is listed twice", d.Name)
 			}
 			c.checkPinned(d.URL, "dependency "+printable(d.Name))
 			c.checkReplaces(d)
@@ -252,7 +250,7 @@ func (c *checking) checkPlugin(p Plugin) {
 	c.checkTemplates(p)
 }
 
-// checkPinned checks the URL of a build or a dependency, and that it has an artifact.
+// checkPinned checks the URL of a build or a dependency, and whether the lock has its artifact.
 func (c *checking) checkPinned(raw, what string) {
 	if checkURL(raw) != nil {
 		c.url(raw, "%s", what)
@@ -262,43 +260,43 @@ func (c *checking) checkPinned(raw, what string) {
 	c.note(err)
 	archive, pinned := c.artifacts[location.URL]
 	if err == nil && (!pinned || archive == DirArchiveYAML || (archive == DirArchiveAll) != location.IsGit) {
-		c.report("no artifact is pinned for %s", agent.Redact(raw))
+		c.report("the lock has no artifact for %s", agent.Redact(raw))
 	}
 }
 
-// checkReplaces checks what a dependency replaces: the URL that an index has. It need not be one
-// that can be mirrored.
+// checkReplaces checks [Dependency.Replaces]. It is a URL from an index, and does not have to be
+// one that can be mirrored.
 func (c *checking) checkReplaces(d Dependency) {
 	if d.Replaces == "" || d.Replaces == ReplacesNothing {
 		return
 	}
-	c.url(d.Replaces, "what dependency %s replaces", printable(d.Name))
+	c.url(d.Replaces, "dependency %s in replaces", printable(d.Name))
 	switch {
 	case !strings.Contains(d.Replaces, "/"):
-		c.report("dependency %s: replaces is neither a URL nor %q", printable(d.Name), ReplacesNothing)
+		c.report("dependency %s: replaces must be a URL or %q", printable(d.Name), ReplacesNothing)
 	case d.Replaces == d.URL:
-		c.report("dependency %s replaces itself", printable(d.Name))
+		c.report("dependency %s: replaces is the same as url", printable(d.Name))
 	}
 }
 
-// checkPaths reports two files at the same path of a cache directory, and a file at the
-// path of a directory. Versions and names may hold underscores, so different plugins
-// can have the same path.
+// checkPaths reports two files at the same path of a plugins directory, and a file at the path of a
+// directory. Different plugins can have the same path, because versions and names may have
+// underscores.
 func (c *checking) checkPaths(l *Lock) {
 	for _, platform := range l.Platforms {
-		owners := map[string]bool{}
+		paths := map[string]bool{}
 		for _, r := range l.Repositories {
-			owners[agent.IndexPath(r.Name)] = true
+			paths[agent.IndexPath(r.Name)] = true
 		}
 		for _, f := range l.Files(platform) {
-			if twice(owners, f.Path) {
-				c.report("two files for %s would lie at %s", platform, f.Path)
+			if twice(paths, f.Path) {
+				c.report("two files for %s would have the path %s", platform, f.Path)
 			}
 		}
-		for p := range owners {
+		for p := range paths {
 			for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-				if owners[dir] {
-					c.report("%s would be a file and a directory for %s", dir, platform)
+				if paths[dir] {
+					c.report("%s would be both a file and a directory for %s", dir, platform)
 				}
 			}
 		}

@@ -22,7 +22,7 @@ func TestCheckURLs(t *testing.T) {
 	}
 	for place, set := range places {
 		for u, want := range map[string]string{
-			"https://e.com/" + strings.Repeat("a", maxURL):     "at most",
+			"https://e.com/" + strings.Repeat("a", maxURL):     "the limit is",
 			"https://e.com/\x1b[31m":                           "control character",
 			"https://e.com/\u202egpj":                          "control character",
 			"https://user:s3cret/x@e.com/":                     "is malformed",
@@ -57,21 +57,21 @@ func TestCheckMembers(t *testing.T) {
 		"reference too long":        {func(l *Lock) { l.AgentImage.Reference = strings.Repeat("a", maxReference+1) }, "not a reference"},
 		"reference with a password": {func(l *Lock) { l.AgentImage.Reference = "https://user:s3cret@e.com/a b" }, "not a reference"},
 		"chart of a build":          {func(l *Lock) { l.Chart.Version = "1.14.0+a.1" }, ""},
-		"chart version not a tag":   {func(l *Lock) { l.Chart.Version = "1.14.0 beta" }, "makes no tag"},
-		"chart version too long":    {func(l *Lock) { l.Chart.Version = strings.Repeat("1", 129) }, "makes no tag"},
+		"chart version not a tag":   {func(l *Lock) { l.Chart.Version = "1.14.0 beta" }, "is not valid as a tag"},
+		"chart version too long":    {func(l *Lock) { l.Chart.Version = strings.Repeat("1", 129) }, "is not valid as a tag"},
 		"chart version in colour":   {func(l *Lock) { l.Chart.Version = "1\x1b[31m" }, "control character"},
-		"repository in colour":      {func(l *Lock) { l.Plugins[0].Repository = "x\x1b[31m" }, "does not name"},
-		"platform in colour":        {func(l *Lock) { l.Plugins[0].Builds[0].Platform.OS = "x\x1b[31m" }, "not one of the lock's"},
-		"voucher in colour":         {func(l *Lock) { l.Artifacts[0].VerifiedBy = "x\x1b[31m" }, "means nothing"},
+		"repository in colour":      {func(l *Lock) { l.Plugins[0].Repository = "x\x1b[31m" }, "the lock does not list its repository"},
+		"platform in colour":        {func(l *Lock) { l.Plugins[0].Builds[0].Platform.OS = "x\x1b[31m" }, "not a platform of the lock"},
+		"voucher in colour":         {func(l *Lock) { l.Artifacts[0].VerifiedBy = "x\x1b[31m" }, "has the unknown "},
 		"watcher image":             {func(l *Lock) { l.WatcherImage = l.AgentImage }, ""},
-		"watcher image alone":       {func(l *Lock) { l.WatcherImage, l.AgentImage = l.AgentImage, nil }, "other platforms than the agent image"},
+		"watcher image alone":       {func(l *Lock) { l.WatcherImage, l.AgentImage = l.AgentImage, nil }, "for different platforms"},
 		"watcher without manifest":  {func(l *Lock) { l.WatcherImage = &Image{Reference: "e.com/w:1"} }, "the watcher image: it has no reference or no manifest"},
 		"watcher for more platforms": {func(l *Lock) {
 			l.Platforms = []agent.Platform{amd64, arm64}
 			l.WatcherImage = &Image{Reference: "e.com/w:1", Manifests: append([]ImageManifest{}, l.AgentImage.Manifests...)}
 			l.WatcherImage.Manifests = append(l.WatcherImage.Manifests, l.AgentImage.Manifests[0])
 			l.WatcherImage.Manifests[1].Platform = arm64
-		}, "other platforms than the agent image"},
+		}, "for different platforms"},
 		"media type without end": {func(l *Lock) { l.AgentImage.Manifests[0].MediaType = strings.Repeat("x", 1<<20) }, "media type"},
 	} {
 		l := withMembers(t)
@@ -125,20 +125,20 @@ func TestCheckImageIndex(t *testing.T) {
 		want   string
 	}{
 		"as it is":   {func(*Image) {}, ""},
-		"media type": {func(im *Image) { im.Index.MediaType = "x" }, "not that of an index"},
-		"no index":   {func(im *Image) { im.Index.MediaType = manifestTypes[0] }, "but several manifests"},
+		"media type": {func(im *Image) { im.Index.MediaType = "x" }, "is not the media type of an image index"},
+		"no index":   {func(im *Image) { im.Index.MediaType = manifestTypes[0] }, "exactly the one manifest"},
 		"a manifest": {func(im *Image) {
 			im.Index = &ImageIndex{MediaType: manifestTypes[0], SHA256: im.Manifests[0].SHA256}
 		}, ""},
-		"another manifest":  {func(im *Image) { im.Index = &ImageIndex{MediaType: manifestTypes[0], SHA256: other.SHA256} }, "another one"},
-		"digest":            {func(im *Image) { im.Index.SHA256 = SHA256{} }, "has the digest"},
-		"too long":          {func(im *Image) { im.Index.Data = make([]byte, MaxImageIndex+1) }, "at most"},
-		"one is missing":    {func(im *Image) { im.Index.Others = nil }, "names other manifests"},
-		"one too many":      {func(im *Image) { im.Manifests[0].SHA256 = Sum(nil) }, "names other manifests"},
-		"one stands twice":  {func(im *Image) { im.Index.Others = append(im.Index.Others, other) }, "stands twice"},
-		"one of a platform": {func(im *Image) { im.Index.Others[0].Platform = amd64 }, "is for linux/amd64"},
-		"no JSON":           {func(im *Image) { im.Index.Data = []byte("x"); im.Index.SHA256 = Sum([]byte("x")) }, "cannot be read"},
-		"media type below":  {func(im *Image) { im.Index.Others[0].MediaType = indexTypes[0] }, "not that of an image manifest"},
+		"another manifest":    {func(im *Image) { im.Index = &ImageIndex{MediaType: manifestTypes[0], SHA256: other.SHA256} }, "exactly the one manifest"},
+		"digest":              {func(im *Image) { im.Index.SHA256 = SHA256{} }, "has the digest"},
+		"too long":            {func(im *Image) { im.Index.Data = make([]byte, MaxImageIndex+1) }, "the limit is"},
+		"one is missing":      {func(im *Image) { im.Index.Others = nil }, "different manifests"},
+		"one too many":        {func(im *Image) { im.Manifests[0].SHA256 = Sum(nil) }, "different manifests"},
+		"one is listed twice": {func(im *Image) { im.Index.Others = append(im.Index.Others, other) }, "is listed twice"},
+		"one of a platform":   {func(im *Image) { im.Index.Others[0].Platform = amd64 }, "has the platform \"linux/amd64\""},
+		"no JSON":             {func(im *Image) { im.Index.Data = []byte("x"); im.Index.SHA256 = Sum([]byte("x")) }, "cannot be read"},
+		"media type below":    {func(im *Image) { im.Index.Others[0].MediaType = indexTypes[0] }, "is not the media type of an image manifest"},
 	} {
 		l := withMembers(t)
 		im := l.AgentImage

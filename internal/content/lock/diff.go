@@ -10,11 +10,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Diff returns what changed from a to b, in the order of the subjects. Both must
-// be sorted, as [Parse] and [Lock.Sort] leave them.
+// Diff returns what changed from a to b, in the order of the subjects. Both locks must be sorted,
+// as after [Parse] and [Lock.Sort].
 //
-// Diff does not list what follows from a platform or a plugin that only one side
-// has, nor the new URL of a plugin with a new version.
+// If a platform or a plugin was added or removed, Diff does not list its files. If a plugin has a
+// new version, Diff does not list its new URL.
 func Diff(a, b *Lock) []Difference {
 	d := &differ{a: a, b: b, artifactsA: a.byURL(), artifactsB: b.byURL()}
 	d.compare(Difference{Subject: SubjectBotkube}, AspectVersion, a.BotkubeVersion, b.BotkubeVersion)
@@ -29,7 +29,7 @@ func Diff(a, b *Lock) []Difference {
 	return d.found
 }
 
-// differ is one run of [Diff].
+// differ is the state of [Diff].
 type differ struct {
 	a, b                   *Lock
 	artifactsA, artifactsB map[string]Artifact
@@ -43,8 +43,8 @@ func (d *differ) add(change Change, about Difference) {
 	d.found = append(d.found, about)
 }
 
-// both reports whether a and b are there. If only one is, both notes that: value
-// returns what the difference shows of it.
+// both reports whether neither a nor b is nil. If one of them is nil, both records that the other
+// was added or removed. value returns the text that the difference shows.
 func both[V any](d *differ, about Difference, a, b *V, value func(*V) string) bool {
 	switch {
 	case a == nil && b == nil:
@@ -65,14 +65,14 @@ func (d *differ) changed(about Difference, aspect Aspect, from, to string) {
 	d.add(Changed, about)
 }
 
-// compare notes two values that differ.
+// compare records two values if they differ.
 func (d *differ) compare(about Difference, aspect Aspect, from, to string) {
 	if from != to {
 		d.changed(about, aspect, from, to)
 	}
 }
 
-// compareBlobs notes content that differs, in its digest or its size.
+// compareBlobs records content if its digest or its size differs.
 func (d *differ) compareBlobs(about Difference, aspect Aspect, from, to Blob) {
 	if from != to {
 		d.changed(about, aspect, from.SHA256.OCI(), to.SHA256.OCI())
@@ -93,7 +93,7 @@ func (d *differ) repository(a, b *Repository) {
 	}
 	d.compare(about, AspectURL, a.URL, b.URL)
 	d.compareBlobs(about, AspectIndex, a.Index, b.Index)
-	// Schemas come and go with the plugins that refer to them.
+	// Added and removed schemas count only if the plugins are the same.
 	same, others := true, d.otherPlugins(a.Name)
 	pairs(a.Schemas, b.Schemas, func(s Schema) string { return s.URL }, func(a, b *Schema) {
 		if a != nil && b != nil {
@@ -107,7 +107,7 @@ func (d *differ) repository(a, b *Repository) {
 	}
 }
 
-// otherPlugins reports whether the two locks have other plugins of a repository.
+// otherPlugins reports whether the two locks have different plugins of a repository.
 func (d *differ) otherPlugins(repository string) bool {
 	of := func(l *Lock) map[string]bool {
 		names := map[string]bool{}
@@ -121,7 +121,8 @@ func (d *differ) otherPlugins(repository string) bool {
 	return !maps.Equal(of(d.a), of(d.b))
 }
 
-// plugins pairs plugins by name if each lock has one version, and else by version.
+// plugins compares plugins with the same name. If a lock has several versions of a plugin, it
+// compares plugins with the same version.
 func (d *differ) plugins() {
 	id := func(p Plugin) string { return strings.Join([]string{p.Repository, string(p.Type), p.Name}, "\x00") }
 	several := map[string]bool{}
@@ -129,7 +130,7 @@ func (d *differ) plugins() {
 		for _, p := range l.Plugins {
 			last := len(all) - 1
 			switch {
-			case last >= 0 && comparePlugins(all[last], p) == 0: // its builds may stand in several places
+			case last >= 0 && comparePlugins(all[last], p) == 0: // its builds may be in several entries
 				all[last].Builds = slices.Concat(all[last].Builds, p.Builds)
 				continue
 			case last >= 0 && id(all[last]) == id(p):
@@ -153,12 +154,12 @@ func (d *differ) plugins() {
 	})
 }
 
-// difference returns what all differences of a plugin begin with.
+// difference returns a difference with the fields that identify the plugin.
 func (p Plugin) difference(s Subject) Difference {
 	return Difference{Subject: s, Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version}
 }
 
-// plugin compares a plugin on the platforms that both locks have.
+// plugin compares a plugin for the platforms that both locks have.
 func (d *differ) plugin(a, b Plugin) {
 	d.compare(b.difference(SubjectPlugin), AspectVersion, a.Version, b.Version)
 	pairs(a.Builds, b.Builds, func(b Build) string { return b.Platform.String() }, func(from, to *Build) {
@@ -200,9 +201,9 @@ func (d *differ) dependencies(about Difference, a, b Build) {
 	})
 }
 
-// location compares where a file comes from, and the source of its checksum if the
-// URL is another one. [differ.files] compares files of the same URL.
-// If another URL is expected, location does not list it.
+// location compares the URLs of a file. If they differ, it also compares the sources of the
+// checksums; [differ.files] does that for equal URLs. If expected is set, the URL may change, so it
+// is not recorded.
 func (d *differ) location(about Difference, from, to string, expected bool) {
 	if !expected {
 		d.compare(about, AspectURL, from, to)
@@ -216,8 +217,8 @@ func (d *differ) location(about Difference, from, to string, expected bool) {
 	d.compare(about, AspectVerifiedBy, string(d.artifactsA[locationA.URL].VerifiedBy), string(d.artifactsB[locationB.URL].VerifiedBy))
 }
 
-// files compares the files of the same URL. A file that only one side has is listed
-// if no build needs it; otherwise the difference of the build says so.
+// files compares files with the same URL. It records a file that only one lock has if no build
+// needs it: otherwise the build has a difference.
 func (d *differ) files() {
 	neededA, neededB := artifactsOf(d.a.Plugins), artifactsOf(d.b.Plugins)
 	pairs(d.a.Artifacts, d.b.Artifacts, func(a Artifact) string { return a.URL }, func(a, b *Artifact) {
@@ -254,8 +255,8 @@ func (d *differ) image(role ImageRole) {
 		}
 	})
 	switch {
-	case len(d.found) > before || a.Reference != b.Reference: // the index changes with that
-	case a.Index != nil && b.Index != nil: // what it names beside may change alone, such as attestations
+	case len(d.found) > before || a.Reference != b.Reference: // a new index follows from that
+	case a.Index != nil && b.Index != nil: // other manifests of the index may have changed, such as attestations
 		d.compare(whole, AspectContent, a.Index.digest(), b.Index.digest())
 	case slices.Equal(a.platforms(), b.platforms()):
 		d.compare(whole, AspectIndex, a.Index.digest(), b.Index.digest())
@@ -277,8 +278,8 @@ func (d *differ) chart() {
 	d.compare(about, AspectVerifiedBy, string(a.VerifiedBy), string(b.VerifiedBy))
 }
 
-// pairs calls yield for every key of either list, in order. The value that a list lacks
-// is nil; of several with one key, the last counts.
+// pairs calls yield with the two values of every key, sorted by key. If a list does not have the
+// key, its value is nil. If it has the key several times, its value is the last one.
 func pairs[V any](a, b []V, key func(V) string, yield func(a, b *V)) {
 	both := map[string]*[2]*V{}
 	for side, list := range [][]V{a, b} {

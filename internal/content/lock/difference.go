@@ -8,7 +8,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Change is what happened to something between two locks.
+// Change says whether something was added, removed or changed.
 type Change string
 
 // The changes.
@@ -27,10 +27,10 @@ const (
 	SubjectPlatform   Subject = "platform"
 	SubjectRepository Subject = "repository"
 	SubjectPlugin     Subject = "plugin"
-	// SubjectBuild is a plugin for one platform.
+	// SubjectBuild is the binary of a plugin for one platform.
 	SubjectBuild      Subject = "build"
 	SubjectDependency Subject = "dependency"
-	// SubjectTemplates is a source of templates of a plugin, or a file of it.
+	// SubjectTemplates is a source of templates of a plugin, or one of its files.
 	SubjectTemplates Subject = "templates"
 	// SubjectFile is an upstream file.
 	SubjectFile         Subject = "file"
@@ -46,29 +46,28 @@ type Aspect string
 const (
 	// AspectVersion is the version of Botkube, of a plugin or of the chart.
 	AspectVersion Aspect = "version"
-	// AspectURL is where an index or a file comes from.
+	// AspectURL is the URL of an index, a file or the chart.
 	AspectURL Aspect = "url"
-	// AspectIndex is the content of a repository's index, which changes with
-	// every release; or whether the lock has upstream's index of an image.
+	// AspectIndex is the content of a repository's index, which changes with every release. For an
+	// image, it says whether the lock has the image index from upstream.
 	AspectIndex Aspect = "index"
 	// AspectSchemas are the JSON schemas that an index refers to.
 	AspectSchemas Aspect = "schemas"
-	// AspectContent is the digest of a file, an image or the chart whose URL, reference
-	// or version is the same. It should never change: the publisher, or an attacker,
-	// replaced it.
+	// AspectContent is the digest of a file, an image or the chart under the same URL, reference or
+	// version. It should never change: the publisher or an attacker has replaced the content.
 	AspectContent Aspect = "content"
-	// AspectFile is the content of a file of templates. Its URL often names a
-	// branch, so that the content may change.
+	// AspectFile is the content of a file with templates. It may change, because the URL often
+	// names a branch.
 	AspectFile Aspect = "file"
-	// AspectVerifiedBy is where the checksum of a file comes from, and
-	// AspectVerifiedWith are the publisher's checksum files.
+	// AspectVerifiedBy is the source of the checksum of a file. AspectVerifiedWith are the
+	// publisher's checksum files.
 	AspectVerifiedBy   Aspect = "verifiedBy"
 	AspectVerifiedWith Aspect = "verifiedWith"
-	// AspectFromNewest is whether only a newer version lists a dependency.
+	// AspectFromNewest says whether only a newer version of the plugin lists a dependency.
 	AspectFromNewest Aspect = "fromNewest"
-	// AspectReplaces is what the index has for a dependency that is not the index's.
+	// AspectReplaces is the URL in the index of a dependency that is replaced.
 	AspectReplaces Aspect = "replaces"
-	// AspectName is the name of the chart, AspectReference that of an image.
+	// AspectName is the name of the chart. AspectReference is the reference of an image.
 	AspectName      Aspect = "name"
 	AspectReference Aspect = "reference"
 )
@@ -78,31 +77,31 @@ const (
 type Difference struct {
 	Change  Change  `json:"change"`
 	Subject Subject `json:"subject"`
-	// Aspect is what changed; empty for what was added or removed.
+	// Aspect is what changed. It is empty if the subject was added or removed.
 	Aspect Aspect `json:"aspect,omitempty"`
-	// Repository, Type, Name and Version identify the plugin. If the version changed, it
-	// is the new one.
+	// Repository, Type, Name and Version identify the plugin. If the version changed, Version is
+	// the new one.
 	Repository string           `json:"repository,omitempty"`
 	Type       agent.PluginType `json:"type,omitempty"`
 	Name       string           `json:"name,omitempty"`
 	Version    string           `json:"version,omitempty"`
 	Platform   *agent.Platform  `json:"platform,omitempty"`
 	Dependency string           `json:"dependency,omitempty"`
-	// URL is that of the file.
+	// URL is the URL of the file.
 	URL string `json:"url,omitempty"`
-	// Source is a source of templates, Path that of a file of it.
+	// Source is a source of templates. Path is the path of one of its files.
 	Source string `json:"source,omitempty"`
 	Path   string `json:"path,omitempty"`
-	// From and To are the two values of the aspect; of something added only To
-	// is set, of something removed only From.
+	// From and To are the two values of the aspect. If the subject was added, only To is set; if it
+	// was removed, only From.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
 
-// Alarming reports whether something that should never change did.
+// Alarming reports whether something changed that should never change.
 func (d Difference) Alarming() bool { return d.Aspect == AspectContent }
 
-// String words the difference in one line, without its [Change]:
+// String describes the difference in one line, without its [Change]:
 // "executor botkube/kubectl: v1.13.0 -> v1.14.0".
 func (d Difference) String() string {
 	switch {
@@ -114,7 +113,7 @@ func (d Difference) String() string {
 	return d.What()
 }
 
-// What names the subject of the difference in messages.
+// What returns the name of the subject for messages.
 func (d Difference) What() string {
 	at := ""
 	if d.Platform != nil {
@@ -145,7 +144,7 @@ func (d Difference) What() string {
 	return d.Subject.What() + at
 }
 
-// Sides words the two values of what changed. One that is not there is empty.
+// Sides describes the two values of the aspect. A missing value is empty.
 func (d Difference) Sides() (from, to string) {
 	listedBy := map[string]string{"yes": "only a newer version of the plugin lists it", "no": "its own version of the plugin lists it"}
 	replaces := func(url string) string {
@@ -168,7 +167,7 @@ func (d Difference) Sides() (from, to string) {
 	return shortDigest(d.From), shortDigest(d.To)
 }
 
-// change words what changed.
+// change describes what changed.
 func (d Difference) change() string {
 	from, to := cmp.Or(shortDigest(d.From), "none"), cmp.Or(shortDigest(d.To), "none")
 	switch d.Aspect {
@@ -201,7 +200,7 @@ func (d Difference) change() string {
 	return from + " -> " + to
 }
 
-// What names the subject in messages.
+// What returns the name of the subject for messages.
 func (s Subject) What() string {
 	switch s {
 	case SubjectBotkube:
@@ -214,7 +213,7 @@ func (s Subject) What() string {
 	return string(s)
 }
 
-// identifier names what identifies the content of a subject.
+// identifier returns the word for what identifies the content of a subject.
 func (s Subject) identifier() string {
 	switch s {
 	case SubjectAgentImage, SubjectWatcherImage:
@@ -225,7 +224,7 @@ func (s Subject) identifier() string {
 	return "URL"
 }
 
-// shortDigest returns the start of a digest, for people.
+// shortDigest returns the start of a digest for messages. It returns any other text unchanged.
 func shortDigest(s string) string {
 	const shown = len("sha256:") + 12
 	if !strings.HasPrefix(s, "sha256:") {

@@ -9,42 +9,42 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// File is one file of an agent's cache directory: a binary, or one of the
-// templates that exec reads.
+// File is a file of a plugins directory: a binary, or a file with templates for exec.
 type File struct {
 	// Path is relative to the directory, with slashes.
 	Path string
-	// Artifact is the file's upstream file.
+	// Artifact is the upstream file from which the file is made.
 	Artifact Artifact
-	// Format is the archive format of the artifact, or "" where the artifact
-	// is the file itself: see [agent.Location.Format].
+	// Format is the archive format of the artifact, or "" if the artifact is the file itself: see
+	// [agent.Location.Format].
 	Format string
-	// Member says which file of the archive it is.
+	// Member identifies the file in the archive.
 	Member agent.Member
-	// Plugin is the plugin that needs it.
+	// Plugin is the plugin that needs the file.
 	Plugin agent.PluginKey
-	// Dependency is the dependency's name, or "" for the plugin's own binary.
+	// Dependency is the name of the dependency, or "" for the plugin's own binary.
 	Dependency string
-	// Replaces is as in [Dependency].
+	// Replaces is [Dependency.Replaces].
 	Replaces string
-	// Template is the source of templates that the file is of, or "".
+	// Template is the source of templates that has the file, or "".
 	Template string
-	// content is what a file of templates is.
+	// content is the content of a file with templates.
 	content Blob
 }
 
-// Made is the file of a cache directory that was made of an upstream file.
+// Made describes a file of a plugins directory that was made from an upstream file.
 type Made struct {
 	// Size is in bytes.
 	Size int64 `json:"size"`
-	// Name is its name in the archive; empty without an archive of several files.
+	// Name is its name in the archive. It is empty if the upstream file is not an archive of
+	// several files.
 	Name string `json:"name,omitempty"`
-	// Program is what kind of program it is.
+	// Program is the kind of program.
 	Program agent.Program `json:"program"`
 }
 
-// Pinned returns the content that the lock pins for the file. It pins files that are not
-// unpacked, and templates.
+// Pinned returns the size and the digest of the file, if the lock has them. It has them for
+// templates, and for files that are not unpacked from an archive.
 func (f File) Pinned() (Blob, bool) {
 	switch {
 	case f.Template != "":
@@ -55,7 +55,7 @@ func (f File) Pinned() (Blob, bool) {
 	return Blob{}, false
 }
 
-// Mode is that of the file in a cache directory.
+// Mode returns the mode of the file in a plugins directory.
 func (f File) Mode() fs.FileMode {
 	if f.Template != "" {
 		return agent.IndexMode
@@ -63,7 +63,7 @@ func (f File) Mode() fs.FileMode {
 	return agent.BinaryMode
 }
 
-// What names the file in messages.
+// What returns the name of the file for messages.
 func (f File) What() string {
 	switch {
 	case f.Template != "":
@@ -74,8 +74,8 @@ func (f File) What() string {
 	return "plugin " + f.Plugin.String()
 }
 
-// Files returns the files of the cache directory for a platform, in the
-// order of their paths. The lock must have passed [Lock.Check].
+// Files returns the files of the plugins directory for a platform, sorted by path. The lock must
+// have passed [Lock.Check].
 func (l *Lock) Files(platform agent.Platform) []File {
 	artifacts := l.byURL()
 	var files []File
@@ -112,8 +112,8 @@ func (l *Lock) byURL() map[string]Artifact {
 	return artifacts
 }
 
-// Blobs returns all content that the lock pins: indexes, schemas, artifacts, and
-// what the other members of a bundle are made of. A blob may stand twice.
+// Blobs returns everything that the lock pins: indexes, schemas, artifacts, and the blobs of images
+// and the chart. It may return a blob twice.
 func (l *Lock) Blobs() []Blob {
 	var blobs []Blob
 	for _, r := range l.Repositories {
@@ -136,7 +136,7 @@ func (l *Lock) Blobs() []Blob {
 	return blobs
 }
 
-// ArtifactBytes sums up the sizes of the upstream files, in bytes.
+// ArtifactBytes returns the size of all upstream files together, in bytes.
 func (l *Lock) ArtifactBytes() (total int64) {
 	for _, a := range l.Artifacts {
 		total += a.Size
@@ -144,7 +144,7 @@ func (l *Lock) ArtifactBytes() (total int64) {
 	return total
 }
 
-// SizeOf returns the size of blobs in bytes, each once.
+// SizeOf returns the size of all blobs together, in bytes. It counts each digest once.
 func SizeOf(blobs []Blob) int64 {
 	var size int64
 	seen := map[SHA256]bool{}

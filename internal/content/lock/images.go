@@ -12,23 +12,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// ImageRole is what an image is for.
+// ImageRole says what an image is used for.
 type ImageRole string
 
 // The roles, in the order in which a bundle has their images.
 const (
-	// RoleAgent is the agent itself.
+	// RoleAgent is the image of the agent.
 	RoleAgent ImageRole = "agent"
-	// RoleWatcher is the second container of charts v1.0.0 to v1.4.1, cfg-watcher.
+	// RoleWatcher is the image of cfg-watcher, the second container of charts v1.0.0 to v1.4.1.
 	RoleWatcher ImageRole = "watcher"
 )
 
 var imageRoles = []ImageRole{RoleAgent, RoleWatcher}
 
-// What names the image in messages.
+// What returns the name of the image for messages.
 func (r ImageRole) What() string { return "the " + string(r) + " image" }
 
-// PinnedImage is an image of a lock.
+// PinnedImage is an image of a lock, with its role.
 type PinnedImage struct {
 	Role ImageRole
 	*Image
@@ -45,10 +45,10 @@ func (l *Lock) Images() []PinnedImage {
 	return all
 }
 
-// Image returns the image of a role, or nil.
+// Image returns the image with a role, or nil.
 func (l *Lock) Image(role ImageRole) *Image { return *l.image(role) }
 
-// SetImage pins an image, or none.
+// SetImage sets the image with a role. nil removes it.
 func (l *Lock) SetImage(role ImageRole, im *Image) { *l.image(role) = im }
 
 func (l *Lock) image(role ImageRole) **Image {
@@ -58,7 +58,7 @@ func (l *Lock) image(role ImageRole) **Image {
 	return &l.AgentImage
 }
 
-// forPlatforms returns the part of an image that is for platforms; nil if there is none.
+// forPlatforms returns the image for some of its platforms only, or nil if it has none of them.
 func (im *Image) forPlatforms(platforms []agent.Platform) *Image {
 	part := *im
 	part.Manifests = slices.DeleteFunc(slices.Clone(im.Manifests), func(m ImageManifest) bool { return !slices.Contains(platforms, m.Platform) })
@@ -71,7 +71,7 @@ func (im *Image) forPlatforms(platforms []agent.Platform) *Image {
 	return &part
 }
 
-// All returns the manifests for platforms, and those that the index names beside them.
+// All returns the manifests for the platforms of the lock, and the other manifests of the index.
 func (im *Image) All() []ImageManifest {
 	if im.Index == nil {
 		return im.Manifests
@@ -79,7 +79,7 @@ func (im *Image) All() []ImageManifest {
 	return slices.Concat(im.Manifests, im.Index.Others)
 }
 
-// digest returns that of the index, or "".
+// digest returns the digest of the index, or "" if ix is nil.
 func (ix *ImageIndex) digest() string {
 	if ix == nil {
 		return ""
@@ -102,7 +102,7 @@ var manifestTypes = []string{
 	"application/vnd.docker.distribution.manifest.v2+json",
 }
 
-// ForOthers reports whether the index names images for platforms that the mirror does not have.
+// ForOthers reports whether the index has images for platforms that the mirror does not have.
 func (ix *ImageIndex) ForOthers() bool {
 	var document struct {
 		Manifests []struct {
@@ -122,9 +122,8 @@ func (ix *ImageIndex) ForOthers() bool {
 	return false
 }
 
-// MaxImageIndex bounds, in bytes, an index of an image that a lock holds. MaxIndexed bounds the
-// manifests that it names. Those of images for ten platforms, with attestations, have ten
-// kilobytes.
+// MaxImageIndex is the largest image index in a lock, in bytes. MaxIndexed is how many manifests it
+// may list. An index for ten platforms with attestations has about ten kilobytes.
 const (
 	MaxImageIndex = 256 << 10
 	MaxIndexed    = 200
@@ -135,10 +134,10 @@ var indexTypes = []string{
 	"application/vnd.docker.distribution.manifest.list.v2+json",
 }
 
-// IsIndex reports whether a media type is that of an index of images.
+// IsIndex reports whether a media type is one of an image index.
 func IsIndex(mediaType string) bool { return slices.Contains(indexTypes, mediaType) }
 
-// IsManifest reports whether a media type is that of an image for one platform.
+// IsManifest reports whether a media type is one of a manifest of an image for one platform.
 func IsManifest(mediaType string) bool { return slices.Contains(manifestTypes, mediaType) }
 
 // checkImages checks the images of the lock.
@@ -152,15 +151,15 @@ func (c *checking) checkImages(l *Lock) {
 	if l.WatcherImage == nil || len(c.problems) > before {
 		return
 	}
-	// They run in one pod.
+	// Both run in the same pod.
 	if l.AgentImage == nil || !slices.Equal(l.AgentImage.platforms(), l.WatcherImage.platforms()) {
-		c.report("the watcher image is for other platforms than the agent image")
+		c.report("the watcher image and the agent image are for different platforms")
 	}
 }
 
 func (c *checking) checkImage(im PinnedImage) {
 	if im.Reference == "" || len(im.Manifests) == 0 {
-		c.report("it has no reference or no manifest")
+		c.report("it has no reference or no manifests")
 	}
 	if len(im.Reference) > maxReference || strings.ContainsFunc(im.Reference, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		c.report("%.100q is not a reference", agent.Redact(im.Reference))
@@ -168,7 +167,7 @@ func (c *checking) checkImage(im PinnedImage) {
 	seen := map[agent.Platform]bool{}
 	for _, m := range im.Manifests {
 		if twice(seen, m.Platform) || !c.platforms[m.Platform] {
-			c.report("platform %.100q stands twice or is not one of the lock's", m.Platform)
+			c.report("platform %.100q is listed twice, or is not a platform of the lock", m.Platform)
 		}
 	}
 	if im.Index != nil {
@@ -176,29 +175,29 @@ func (c *checking) checkImage(im PinnedImage) {
 	}
 	for _, m := range im.All() {
 		if !IsManifest(m.MediaType) {
-			c.report("media type %.100q is not that of an image manifest", m.MediaType)
+			c.report("%.100q is not the media type of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
 			if b.Size <= 0 || b.Size > MaxBlob {
-				c.report("%s has no size that can be", b.SHA256.OCI())
+				c.report("the size of %s is not valid", b.SHA256.OCI())
 			}
 		}
 	}
 }
 
-// checkIndex compares the index with its digest, and what it names with the manifests.
+// checkIndex compares the index with its digest, and its list with the manifests of the lock.
 func (im *Image) checkIndex() error {
 	ix := im.Index
 	switch {
 	case IsManifest(ix.MediaType):
 		if len(im.All()) != 1 || im.Manifests[0].SHA256 != ix.SHA256 || len(ix.Data) > 0 {
-			return errors.New("it has no index, but several manifests, or another one")
+			return errors.New("it must have exactly the one manifest of its index")
 		}
 		return nil
 	case !IsIndex(ix.MediaType):
-		return fmt.Errorf("media type %.100q is not that of an index", ix.MediaType)
+		return fmt.Errorf("%.100q is not the media type of an image index", ix.MediaType)
 	case len(ix.Data) > MaxImageIndex:
-		return fmt.Errorf("its index has %d bytes; at most %d are read", len(ix.Data), MaxImageIndex)
+		return fmt.Errorf("its index has %d bytes; the limit is %d", len(ix.Data), MaxImageIndex)
 	case Sum(ix.Data) != ix.SHA256:
 		return fmt.Errorf("its index has the digest %s, not %s", Sum(ix.Data).OCI(), ix.SHA256.OCI())
 	}
@@ -212,7 +211,7 @@ func (im *Image) checkIndex() error {
 	}
 	all := im.All()
 	if len(all) > MaxIndexed || len(document.Manifests) > MaxIndexed {
-		return fmt.Errorf("its index names %d manifests; at most %d are read", max(len(all), len(document.Manifests)), MaxIndexed)
+		return fmt.Errorf("its index has %d manifests; the limit is %d", max(len(all), len(document.Manifests)), MaxIndexed)
 	}
 	named, pinned := map[string]bool{}, map[string]bool{}
 	for _, d := range document.Manifests {
@@ -220,26 +219,26 @@ func (im *Image) checkIndex() error {
 	}
 	for i, m := range all {
 		if i >= len(im.Manifests) && (m.Platform != agent.Platform{} || pinned[m.SHA256.OCI()]) {
-			return fmt.Errorf("its index has %s beside the platforms, which stands twice or is for %s", m.SHA256.OCI(), m.Platform)
+			return fmt.Errorf("in its index, the other manifest %s is listed twice or has the platform %q", m.SHA256.OCI(), m.Platform)
 		}
 		pinned[m.SHA256.OCI()] = true
 	}
 	if !maps.Equal(named, pinned) {
-		return errors.New("its index names other manifests than the lock")
+		return errors.New("its index and the lock have different manifests")
 	}
 	return nil
 }
 
-// Subject is what differences of an image are about.
+// Subject returns the subject of differences between two images with the role.
 func (r ImageRole) Subject() Subject { return Subject(r + "Image") }
 
-// ImageBlob is a configuration or a layer of an image.
+// ImageBlob is the configuration or a layer of an image.
 type ImageBlob struct {
 	Role ImageRole
 	Blob
 }
 
-// ImageBlobs lists what images consist of beside manifests, each once.
+// ImageBlobs returns the configurations and layers of all images, each once.
 func (l *Lock) ImageBlobs() []ImageBlob {
 	var blobs []ImageBlob
 	seen := map[SHA256]bool{}

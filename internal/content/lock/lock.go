@@ -1,6 +1,6 @@
-// Package lock is the document that pins a mirror: every file for every platform, with
-// its URL, size and digest, and the indexes that named them. Everything that is written
-// for the other side of the gap follows from the lock alone.
+// Package lock reads, writes and compares locks. A lock is the JSON document that pins a mirror:
+// every file for every platform, with its URL, size and digest, and the plugin indexes that name
+// the files. All outputs of a mirror follow from its lock alone.
 package lock
 
 import (
@@ -22,77 +22,76 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// SchemaVersion is the version of the document that this package reads and writes.
+// SchemaVersion is the version of the format that this package reads and writes.
 const SchemaVersion = 1
 
-// MaxSize bounds, in bytes, a lock that is read.
+// MaxSize is the largest lock that is read, in bytes.
 const MaxSize = 16 << 20
 
-// MaxSchema bounds, in bytes, a JSON schema that an index refers to.
+// MaxSchema is the largest JSON schema that is read, in bytes.
 const MaxSchema = 4 << 20
 
-// Lock is the document. Its slices are sorted: repositories and documents by
-// name, plugins by repository, type, name and version, artifacts by URL, images
-// by platform.
+// Lock is a lock. Its slices are sorted: repositories by name, plugins by repository, type, name
+// and version, artifacts and schemas by URL, and images by platform.
 type Lock struct {
 	SchemaVersion int `json:"schemaVersion"`
-	// BotkubeVersion is the version whose default repositories were used, or
-	// empty where all were named.
+	// BotkubeVersion is the Botkube release whose default repositories were used. It is empty if
+	// all repositories were named.
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
 	Repositories   []Repository     `json:"repositories"`
 	Plugins        []Plugin         `json:"plugins"`
 	Artifacts      []Artifact       `json:"artifacts"`
-	// AgentImage, WatcherImage and Chart are members of a bundle that were asked for.
+	// AgentImage, WatcherImage and Chart are the optional members of a bundle.
 	AgentImage *Image `json:"agentImage,omitempty"`
-	// WatcherImage is that of the second container of charts v1.0.0 to v1.4.1, beside
-	// AgentImage and for the same platforms. Other locks do not have the field.
+	// WatcherImage is the image of the second container of charts v1.0.0 to v1.4.1. It is for the
+	// same platforms as AgentImage. Locks of other versions do not have the field.
 	WatcherImage *Image `json:"watcherImage,omitempty"`
 	Chart        *Chart `json:"chart,omitempty"`
 }
 
-// Repository is a plugin repository and its index as upstream served it.
+// Repository is a plugin repository. Index is the content of its index upstream.
 type Repository struct {
 	Name string `json:"name"`
 	// URL has no user information.
 	URL   string `json:"url"`
 	Index Blob   `json:"index"`
-	// Schemas are the documents that jsonSchema.refURL of mirrored entries
-	// names, which the rewritten index holds inline.
+	// Schemas are the documents at the URLs in jsonSchema.refURL of mirrored entries. The rewritten
+	// index contains them inline.
 	Schemas []Schema `json:"schemas,omitempty"`
 }
 
-// Blob is content that the store has.
+// Blob identifies content by its size and its digest.
 type Blob struct {
 	// Size is in bytes.
 	Size   int64  `json:"size"`
 	SHA256 SHA256 `json:"sha256"`
 }
 
-// Schema is a document that an index refers to.
+// Schema is a JSON schema that an index refers to.
 type Schema struct {
 	URL string `json:"url"`
 	Blob
 }
 
-// Plugin is one index entry that is mirrored.
+// Plugin is an index entry that is mirrored.
 type Plugin struct {
 	Repository string           `json:"repository"`
 	Type       agent.PluginType `json:"type"`
 	Name       string           `json:"name"`
 	Version    string           `json:"version"`
 	Builds     []Build          `json:"builds"`
-	// Templates are sources of templates that the plugin reads, the same on
-	// every platform. Only exec has any.
+	// Templates are the sources of templates that the plugin reads on every platform. Only exec has
+	// them.
 	Templates []Template `json:"templates,omitempty"`
 }
 
-// Matches reports whether the plugin is an entry of a repository's index.
+// Matches reports whether the plugin was made from an entry of a repository's index.
 func (p Plugin) Matches(repository string, e *agent.Entry) bool {
 	return p.Repository == repository && p.Type == e.Type && p.Name == e.Name && p.Version == e.Version
 }
 
-// Key returns the plugin's key with its version.
+// Key returns the plugin's repository, name and version.
 func (p Plugin) Key() agent.PluginKey {
 	return agent.PluginKey{Repository: p.Repository, Name: p.Name, Version: p.Version}
 }
@@ -105,8 +104,8 @@ func (p Plugin) Binary() string {
 // Build is a plugin for one platform.
 type Build struct {
 	Platform agent.Platform `json:"platform"`
-	// URL is the binary's as the agent reads it, absolute, with its
-	// sub-directory and go-getter's parameters.
+	// URL is the absolute URL of the binary in the form that the agent reads, with the
+	// sub-directory and the parameters of go-getter.
 	URL          string       `json:"url"`
 	Dependencies []Dependency `json:"dependencies,omitempty"`
 }
@@ -114,68 +113,66 @@ type Build struct {
 // Dependency is a program that a plugin runs.
 type Dependency struct {
 	Name string `json:"name"`
-	// URL is in the form of [Build.URL].
+	// URL has the form of [Build.URL].
 	URL string `json:"url"`
-	// FromNewest says that not this entry but the newest one of the same
-	// plugin lists the dependency, which the agent looks for all the same
-	// (pkg/plugin/manager.go, loadPlugins).
+	// FromNewest means that only the entry of the plugin's newest version lists the dependency. The
+	// agent needs it for every version (pkg/plugin/manager.go, loadPlugins).
 	FromNewest bool `json:"fromNewest,omitempty"`
-	// Replaces is the URL that the index has, if URL is not the index's: in the form of
+	// Replaces is set if URL is not from the index. It is the URL in the index, in the form of
 	// [Build.URL], or [ReplacesNothing].
 	Replaces string `json:"replaces,omitempty"`
 }
 
-// ReplacesNothing is the value of [Dependency.Replaces] for a dependency that the index does not
-// have for the platform.
+// ReplacesNothing is the value of [Dependency.Replaces] if the index has no such dependency for the
+// platform.
 const ReplacesNothing = "nothing"
 
-// Image is a container image, for some of its platforms.
+// Image is a container image for some or all of its platforms.
 type Image struct {
-	// Reference is where it came from, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
+	// Reference is the image's name upstream, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
 	Reference string `json:"reference"`
-	// Index is what the reference names, if the lock pins all that this names. Without it,
-	// the image gets another index, and so another digest, where it is pushed.
+	// Index is the image index upstream. It is set if the lock pins everything in it. Otherwise a
+	// push makes a new index, which has another digest.
 	Index     *ImageIndex     `json:"index,omitempty"`
 	Manifests []ImageManifest `json:"manifests"`
 }
 
-// ImageIndex is the index of an image as upstream has it; or, of an image without an index, its
-// manifest.
+// ImageIndex is the index of an image upstream. For an image without an index, it is the manifest.
 type ImageIndex struct {
-	// MediaType is that of an OCI index, a Docker manifest list, or the manifest.
+	// MediaType is the media type of an OCI index, a Docker manifest list, or a manifest.
 	MediaType string `json:"mediaType"`
 	SHA256    SHA256 `json:"sha256"`
-	// Data is the index itself. A layout has no place for it: skopeo reads no index within one. It
-	// is empty for a manifest, which has a place.
+	// Data is the content of the index. It is here because skopeo cannot read an OCI image layout
+	// with an index in its index. It is empty for a manifest, which is a blob of the layout.
 	Data []byte `json:"data,omitempty"`
-	// Others are the manifests beside those of the image, in the order of the index: attestations,
-	// and images for platforms that the mirror does not have.
+	// Others are the manifests of the index that are not in [Image.Manifests], in the order of the
+	// index: attestations, and images for platforms that the mirror does not have.
 	Others []ImageManifest `json:"others,omitempty"`
 }
 
 // ImageManifest is an image for one platform.
 type ImageManifest struct {
-	// Platform is empty for one of [ImageIndex.Others].
+	// Platform is empty in [ImageIndex.Others].
 	Platform agent.Platform `json:"platform,omitzero"`
-	// MediaType is that of an OCI or Docker image manifest.
+	// MediaType is the media type of an OCI or a Docker image manifest.
 	MediaType string `json:"mediaType"`
 	Blob
-	// Blobs are the configuration and the layers, in the manifest's order.
+	// Blobs are the configuration and the layers in the order of the manifest.
 	Blobs []Blob `json:"blobs"`
 }
 
-// Chart is a Helm chart as its repository serves it: a .tgz.
+// Chart is a Helm chart, a .tgz file.
 type Chart struct {
 	Name string `json:"name"`
-	// Version is the chart's own, without a "v" where it has none.
+	// Version is the version in Chart.yaml, with or without a "v".
 	Version string `json:"version"`
 	URL     string `json:"url"`
 	Blob
-	// VerifiedBy is ByIndex where the repository's index.yaml gave the digest.
+	// VerifiedBy is ByIndex if the repository's index.yaml has the digest.
 	VerifiedBy ChecksumSource `json:"verifiedBy"`
 }
 
-// Sort sorts all lists of the document.
+// Sort sorts all lists of the lock.
 func (l *Lock) Sort() {
 	slices.SortFunc(l.Platforms, agent.ComparePlatforms)
 	slices.SortFunc(l.Repositories, func(a, b Repository) int { return strings.Compare(a.Name, b.Name) })
@@ -207,7 +204,8 @@ func comparePlugins(a, b Plugin) int {
 		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
 }
 
-// IsTag reports whether a registry takes a tag (distribution-spec, "Pulling manifests").
+// IsTag reports whether a text is a valid tag in a registry (distribution-spec, "Pulling
+// manifests").
 func IsTag(s string) bool {
 	const punctuation = ".-"
 	return s != "" && len(s) <= 128 && !strings.ContainsAny(s[:1], punctuation) && !strings.ContainsFunc(s, func(r rune) bool {
@@ -215,8 +213,9 @@ func IsTag(s string) bool {
 	})
 }
 
-// Tag returns the tag of a mirror in a registry and on a site. It is the Botkube version,
-// with "+" written as Helm writes it in tags, or else a part of [Lock.Digest].
+// Tag returns the tag of the mirror in a registry and on a site. It is the Botkube version with "_"
+// instead of "+", as Helm writes it in tags. Without a Botkube version, it is made from
+// [Lock.Digest].
 func (l *Lock) Tag() (string, error) {
 	if l.BotkubeVersion != "" {
 		return versionTag(l.BotkubeVersion), nil
@@ -228,8 +227,8 @@ func (l *Lock) Tag() (string, error) {
 	return "lock-" + digest.String()[:12], nil
 }
 
-// Digest identifies the mirrored plugins. It is the digest of [Lock.PluginsOnly] as it is
-// written, and so of the lock.json in a directory.
+// Digest identifies the mirrored plugins. It is the digest of the document of [Lock.PluginsOnly],
+// which is the lock.json of a plugins directory.
 func (l *Lock) Digest() (SHA256, error) {
 	data, err := l.PluginsOnly().Marshal()
 	return Sum(data), err
@@ -237,8 +236,8 @@ func (l *Lock) Digest() (SHA256, error) {
 
 func versionTag(v string) string { return strings.ReplaceAll(v, "+", "_") }
 
-// CompareReleases orders mirrors by their Botkube versions, the newest first, and those
-// that have none by their tags, last.
+// CompareReleases compares two mirrors by their Botkube versions. The newest comes first. Mirrors
+// without a version come last, by their tags.
 func CompareReleases(a, tagA, b, tagB string) int {
 	x, errX := version.NewVersion(a)
 	y, errY := version.NewVersion(b)
@@ -253,8 +252,8 @@ func CompareReleases(a, tagA, b, tagB string) int {
 	return strings.Compare(tagA, tagB)
 }
 
-// Marshal returns the document as it is written: sorted, indented, with a
-// final newline. The same lock gives the same bytes.
+// Marshal returns the JSON document: sorted, indented, with a final newline. The same lock always
+// gives the same bytes.
 func (l *Lock) Marshal() ([]byte, error) {
 	l.Sort()
 	var buf bytes.Buffer
@@ -267,11 +266,11 @@ func (l *Lock) Marshal() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Parse reads a lock and checks it: see [Lock.Check]. Unknown keys are errors, because
-// decoding would drop them silently.
+// Parse reads a lock and checks it with [Lock.Check]. Unknown keys are errors, because decoding
+// would drop them silently.
 func Parse(data []byte) (*Lock, error) {
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)
+		return nil, fmt.Errorf("the lock has %d bytes; the limit is %d", len(data), MaxSize)
 	}
 	data, err := textfile.Decode(data)
 	if err != nil {
@@ -286,11 +285,11 @@ func Parse(data []byte) (*Lock, error) {
 			MediaType     string `json:"mediaType"`
 		}
 		known := json.Unmarshal(data, &probe) == nil
-		if known && probe.MediaType != "" { // OCI's documents have schema version 2
+		if known && probe.MediaType != "" { // documents of OCI have schema version 2
 			return nil, fmt.Errorf("it is a document of type %.100q, not a lock", probe.MediaType)
 		}
 		if known && probe.SchemaVersion > SchemaVersion {
-			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
+			return nil, fmt.Errorf("the lock has schema version %d, but this program reads version %d", probe.SchemaVersion, SchemaVersion)
 		}
 		return nil, fmt.Errorf("invalid lock: %w", textfile.JSONError(data, err))
 	}
@@ -304,8 +303,8 @@ func Parse(data []byte) (*Lock, error) {
 	return l, nil
 }
 
-// ReadFile reads a lock. One that is damaged is an error of kind [fault.Integrity]; what
-// cannot be read, or is no regular file, is one of kind [fault.Usage].
+// ReadFile reads a lock from a file. It returns an error of kind [fault.Integrity] for an invalid
+// lock, and of kind [fault.Usage] if the file cannot be read or is not a regular file.
 func ReadFile(file string) (*Lock, error) {
 	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
@@ -318,7 +317,7 @@ func ReadFile(file string) (*Lock, error) {
 	return ParseNamed(data, file)
 }
 
-// ParseNamed is [Parse] of what has a name, with the next step in the error.
+// ParseNamed is [Parse] with the name of the lock and a hint in the error.
 func ParseNamed(data []byte, name string) (*Lock, error) {
 	l, err := Parse(data)
 	if err != nil {

@@ -74,20 +74,20 @@ func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	good := string(sample(t))
 	for _, tt := range []struct{ old, new, want string }{
-		{`"schemaVersion": 1`, `"schemaVersion": 2`, "knows version 1"},
+		{`"schemaVersion": 1`, `"schemaVersion": 2`, "but this program reads version 1"},
 		{`"schemaVersion": 1`, `"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"`, `of type "application/vnd.oci.image.index.v1+json", not a lock`},
 		{`"schemaVersion": 1`, `"schemaVersion": 1, "future": 1`, "unknown field"},
 		{`"name": "hello"`, `"name": "../hello"`, "path separator"},
 		{`"version": "v1.0.0"`, `"version": ".."`, "not a file name"},
-		{`"type": "executor"`, `"type": "plugin"`, "neither executor nor source"},
+		{`"type": "executor"`, `"type": "plugin"`, "type must be executor or source"},
 		{`"name": "greet"`, `"name": "/bin/sh"`, "path separator"},
-		{`"name": "greet"`, `"name": "speak"`, "stands twice"},
-		{`"repository": "demo"`, `"repository": "demi"`, "does not name"},
-		{`"linux/arm64"`, `"linux/amd64"`, "stands twice"},
+		{`"name": "greet"`, `"name": "speak"`, "is listed twice"},
+		{`"repository": "demo"`, `"repository": "demi"`, "the lock does not list its repository"},
+		{`"linux/arm64"`, `"linux/amd64"`, "is listed twice"},
 		{`"linux/arm64"`, `"linux"`, "OS/ARCH"},
-		{`"verifiedBy": "none"`, `"verifiedBy": "me"`, "means nothing"},
+		{`"verifiedBy": "none"`, `"verifiedBy": "me"`, "has the unknown "},
 		{`"size": 46`, `"size": -46`, "has no size"},
-		{`"url": "https://e.com/greet"`, `"url": "https://e.com/other"`, "no artifact is pinned"},
+		{`"url": "https://e.com/greet"`, `"url": "https://e.com/other"`, "the lock has no artifact for"},
 		{`bbbb`, `bbb`, "sha256 digest"},
 		{`"name": "greet"`, `"name": "speak_deps/x"`, "path separator"},
 	} {

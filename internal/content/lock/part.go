@@ -11,21 +11,20 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Selection says which part of a lock is taken. A key without a version is for all versions that
-// the lock has.
+// Selection selects a part of a lock. A key without a version selects all versions.
 type Selection struct {
-	// Platforms are all of the lock if there are none.
+	// Platforms are the selected platforms. If it is empty, all are selected.
 	Platforms []agent.Platform
-	// Plugins may be executors or sources. If Plugins, Executors and Sources are empty, every
-	// plugin is taken.
+	// Plugins are executors or sources. If Plugins, Executors and Sources are all empty, every
+	// plugin is selected.
 	Plugins, Executors, Sources []agent.PluginKey
-	// Exclude are left out.
+	// Exclude are plugins to leave out.
 	Exclude []agent.PluginKey
 }
 
-// Part returns the part of a lock that a selection names, or the lock itself if that names
-// nothing. What the lock lacks is an error: a platform of kind [fault.Incomplete], plugins of
-// kind [fault.Usage]. name is the lock's.
+// Part returns the selected part of a lock, or the lock itself if the selection is empty. name is
+// the name of the lock for messages. If the lock does not have a platform, the error is of kind
+// [fault.Incomplete]. If it does not have a plugin, the error is of kind [fault.Usage].
 func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 	named := len(s.Plugins)+len(s.Executors)+len(s.Sources) > 0
 	if !named && len(s.Platforms)+len(s.Exclude) == 0 {
@@ -33,7 +32,7 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 	}
 	for _, p := range s.Platforms {
 		if !slices.Contains(l.Platforms, p) {
-			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", name, p, agent.JoinPlatforms(l.Platforms))
+			return nil, fault.New(fault.Incomplete, "%s is for %[3]s, not for %[2]s", name, p, agent.JoinPlatforms(l.Platforms))
 		}
 	}
 	excluded := func(k agent.PluginKey) bool { return covered(k, s.Exclude) }
@@ -66,7 +65,7 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 	if len(problems) > 0 {
 		return nil, fault.New(fault.Incomplete, "%w", errors.Join(problems...))
 	}
-	// A pull leaves out repositories without a wanted plugin, too.
+	// Leave out repositories without a selected plugin, as pull does.
 	part.Repositories = slices.DeleteFunc(part.Repositories, func(r Repository) bool {
 		return !slices.ContainsFunc(part.Plugins, func(p Plugin) bool { return p.Repository == r.Name })
 	})
@@ -78,18 +77,19 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 			}
 		}
 		if len(out) > 0 {
-			return nil, fault.New(fault.Usage, "the selection takes nothing from %s: --exclude leaves out %s", name, strings.Join(out, ", "))
+			return nil, fault.New(fault.Usage, "no plugin of %s is selected: --exclude leaves out %s", name, strings.Join(out, ", "))
 		}
-		return nil, fault.New(fault.Usage, "the selection takes nothing from %s", name)
+		return nil, fault.New(fault.Usage, "no plugin of %s is selected", name)
 	}
 	return part, nil
 }
 
-// Lacks says which plugins a lock does not have; name is the lock's.
+// Lacks returns an error that lists the plugins that the lock does not have. name is the name of
+// the lock.
 func (l *Lock) Lacks(name string, keys []agent.PluginKey) error { return l.lacks(name, "plugin", keys) }
 
 func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey) error {
-	const most = 50 // problems in an error: finding similar names for each takes time
+	const most = 50 // problems in an error, because finding similar names takes time
 	var problems []error
 	for _, key := range keys {
 		if slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return key.Covers(p.Key()) && (what == "plugin" || p.Type == what) }) {
@@ -114,7 +114,7 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 		}
 		switch {
 		case len(problems) == most:
-			return errors.Join(append(problems, errors.New("the rest was not checked"))...)
+			return errors.Join(append(problems, errors.New("further names were not checked"))...)
 		case len(versions) > 0:
 			problems = append(problems, index.UnknownName(fmt.Sprintf("%s/%s in %s", key.Repository, key.Name, name), "version", key.Version, versions))
 		case len(elsewhere) > 0:
@@ -130,8 +130,8 @@ func covered(key agent.PluginKey, by []agent.PluginKey) bool {
 	return slices.ContainsFunc(by, func(k agent.PluginKey) bool { return k.Covers(key) })
 }
 
-// Narrow adjusts a part to what only indexes tell. It leaves out the JSON schemas of entries that are
-// not in the part. It gives each plugin the dependencies of the version that an agent takes for the
+// Narrow adjusts a part of a lock by the indexes. It removes JSON schemas that no plugin of the
+// part needs. It gives each plugin the dependencies of the version that the agent regards as the
 // newest. read returns the index of a repository.
 func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	for i, r := range l.Repositories {
@@ -159,7 +159,7 @@ func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 			if _, known := newest[name]; !known {
 				newest[name] = findNewest(ix.Versions(id.Type, id.Name), byEntry)
 			}
-			p.settleNewest(newest[name])
+			p.setNewestDependencies(newest[name])
 		}
 	}
 	used := artifactsOf(l.Plugins)
@@ -167,40 +167,40 @@ func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	return nil
 }
 
-// entryID names an entry of an index.
+// entryID identifies an entry of an index.
 type entryID struct {
 	Type          agent.PluginType
 	Name, Version string
 }
 
-// newestVersions are what an agent takes for the newest version of a plugin.
+// newestVersions are the newest versions of a plugin, as the agent sees them.
 type newestVersions struct {
-	// of is the newest version in the mirror's index.
-	of Plugin
-	// upstream has the names of the dependencies of the newest version in upstream's index.
+	// mirrored is the newest version in the mirror's index.
+	mirrored Plugin
+	// upstream has the names of the dependencies of the newest version in the upstream index.
 	upstream []string
 }
 
-// findNewest looks through the versions of an index.
+// findNewest finds the newest versions. versions are all versions of a plugin, the newest first.
 func findNewest(versions []*agent.Entry, byEntry map[entryID]Plugin) (n newestVersions) {
 	for i, e := range versions {
 		if i == 0 {
 			n.upstream = e.DependencyNames()
 		}
 		if p, is := byEntry[entryID{e.Type, e.Name, e.Version}]; is {
-			n.of = p
+			n.mirrored = p
 			break
 		}
 	}
 	return n
 }
 
-// settleNewest gives a plugin, beside its own dependencies, those of the newest versions.
-func (p Plugin) settleNewest(newest newestVersions) {
+// setNewestDependencies adds the dependencies of the newest versions to those of the plugin.
+func (p Plugin) setNewestDependencies(newest newestVersions) {
 	for i, b := range p.Builds {
 		var listed []Dependency
-		for _, other := range newest.of.Builds {
-			if other.Platform == b.Platform && newest.of.Version != p.Version {
+		for _, other := range newest.mirrored.Builds {
+			if other.Platform == b.Platform && newest.mirrored.Version != p.Version {
 				listed = without(other.Dependencies, func(d Dependency) bool { return d.FromNewest })
 			}
 		}
@@ -220,7 +220,7 @@ func (p Plugin) settleNewest(newest newestVersions) {
 	}
 }
 
-// without returns the elements that are not dropped, or nil if there are none.
+// without returns the elements for which drop returns false, or nil if there are none.
 func without[E any](all []E, drop func(E) bool) (left []E) {
 	for _, e := range all {
 		if !drop(e) {

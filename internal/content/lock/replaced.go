@@ -6,37 +6,37 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Replaced is a dependency that is not the index's.
+// Replaced is a dependency whose URL is not from the index.
 type Replaced struct {
 	Plugin     agent.PluginKey  `json:"plugin"`
 	Type       agent.PluginType `json:"type"`
 	Platform   agent.Platform   `json:"platform"`
 	Dependency string           `json:"dependency"`
-	// URL and Replaces are as in [Dependency].
+	// URL and Replaces are the fields of [Dependency].
 	URL      string `json:"url"`
 	Replaces string `json:"replaces"`
 }
 
-// String says in a sentence what is replaced.
+// String describes the replacement in a sentence.
 func (r Replaced) String() string {
 	switch {
 	case r.Replaces == ReplacesNothing:
-		return fmt.Sprintf("%s of %s for %s is supplied: %s (the index has none)", r.Dependency, r.Plugin, r.Platform, r.URL)
+		return fmt.Sprintf("%s of %s for %s is added: %s (the index has none)", r.Dependency, r.Plugin, r.Platform, r.URL)
 	case r.SameFile():
 		return fmt.Sprintf("%s of %s for %s is the index's file with other parameters: %s instead of %s", r.Dependency, r.Plugin, r.Platform, r.URL, r.Replaces)
 	}
 	return fmt.Sprintf("%s of %s for %s is replaced: %s instead of %s", r.Dependency, r.Plugin, r.Platform, r.URL, r.Replaces)
 }
 
-// SameFile reports whether the file is the one that the index names. Only a checksum, or the use
-// that the agent makes of the file, is another.
+// SameFile reports whether the URL and the URL in the index are of the same file. Then they differ
+// only in a checksum, a sub-directory or another parameter.
 func (r Replaced) SameFile() bool {
 	a, errA := agent.ParseLocation(r.URL)
 	b, errB := agent.ParseLocation(r.Replaces)
 	return errA == nil && errB == nil && a.URL == b.URL
 }
 
-// ReplacedIn returns the dependencies of plugins that are not the index's.
+// ReplacedIn returns the replaced dependencies of plugins.
 func ReplacedIn(plugins []Plugin) (all []Replaced) {
 	for _, p := range plugins {
 		for _, b := range p.Builds {

@@ -13,7 +13,7 @@ func TestReplaces(t *testing.T) {
 	for replaces, want := range map[string]string{
 		"https://e.com/old.tar.gz//bin":                     "greet of demo/hello@v1.0.0 for linux/amd64 is replaced: %s instead of https://e.com/old.tar.gz//bin",
 		"URL?checksum=md5:dddddddddddddddddddddddddddddddd": "greet of demo/hello@v1.0.0 for linux/amd64 is the index's file with other parameters: %s instead of URL?checksum=md5:dddddddddddddddddddddddddddddddd",
-		ReplacesNothing: "greet of demo/hello@v1.0.0 for linux/amd64 is supplied: %s (the index has none)",
+		ReplacesNothing: "greet of demo/hello@v1.0.0 for linux/amd64 is added: %s (the index has none)",
 	} {
 		l := withMembers(t)
 		d := &l.Plugins[0].Builds[0].Dependencies[0]

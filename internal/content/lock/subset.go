@@ -6,21 +6,20 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// PluginsOnly returns the lock without the other members of a bundle.
+// PluginsOnly returns the lock without the images and the chart.
 func (l *Lock) PluginsOnly() *Lock {
 	part := *l
 	part.AgentImage, part.WatcherImage, part.Chart = nil, nil, nil
 	return &part
 }
 
-// ForPlatform returns the part of the lock that one platform's directory
-// needs. Entries without a build for the platform are not in it.
+// ForPlatform returns the lock for the plugins directory of one platform. It has only plugins with
+// a build for that platform.
 func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
 	return l.PluginsOnly().Subset([]agent.Platform{platform}, func(Plugin) bool { return true })
 }
 
-// Subset returns the part of the lock that is for some of its platforms and
-// plugins. Its repositories stay as they are.
+// Subset returns the lock for some of its platforms and plugins. It keeps all repositories.
 func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock {
 	part := *l
 	part.Platforms = slices.Clone(platforms)

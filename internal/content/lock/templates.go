@@ -9,16 +9,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Template is a source of templates that exec reads.
+// Template is a source of templates for the plugin exec.
 type Template struct {
-	// Ref is the source as it is configured, without secrets.
+	// Ref is the configured source without secrets.
 	Ref string `json:"ref"`
-	// Directory is where exec looks for it: see [agent.TemplateDirectory]. It
-	// follows from the source as it is configured, secrets included.
+	// Directory is where exec looks for it: see [agent.TemplateDirectory]. Its name depends on the
+	// configured source, including secrets.
 	Directory string `json:"directory"`
-	// URL is that of the artifact.
+	// URL is the URL of the artifact.
 	URL string `json:"url"`
-	// Files are those of the source, by path.
+	// Files are the files of the source, sorted by path.
 	Files []TemplateFile `json:"files"`
 }
 
@@ -29,8 +29,7 @@ type TemplateFile struct {
 	Blob
 }
 
-// CheckTemplatePath reports why a path cannot be that of a file of a source of
-// templates.
+// CheckTemplatePath returns an error if a path cannot be the path of a file with templates.
 func CheckTemplatePath(p string) error {
 	if len(p) > 1000 || path.Ext(p) != agent.TemplateExt || !fs.ValidPath(p) {
 		return fmt.Errorf("%.100q is not the relative path of a %s file", p, agent.TemplateExt)
@@ -46,25 +45,25 @@ func CheckTemplatePath(p string) error {
 // checkTemplates checks the sources of templates of a plugin.
 func (c *checking) checkTemplates(p Plugin) {
 	if len(p.Templates) > 0 && p.Type != agent.Executor {
-		c.report("it has templates, but is no executor")
+		c.report("it has templates, but is not an executor")
 	}
 	seen := map[string]bool{}
 	about := c.about
 	for i, t := range p.Templates {
 		c.about = fmt.Sprintf("%stemplates[%d]: ", about, i)
 		if twice(seen, t.Directory) || !agent.IsTemplateDirectory(t.Directory) {
-			c.report("the directory %.100q stands twice or is none", t.Directory)
+			c.report("the directory %.100q is listed twice, or is not a valid name", t.Directory)
 		}
 		for _, raw := range []string{t.Ref, t.URL} {
 			if raw == "" || checkText(raw) != nil {
-				c.report("a source or its URL is empty, too long, or holds a control character")
+				c.report("a source or its URL is empty, too long, or contains a control character")
 			}
 		}
 		if c.artifacts[t.URL] != DirArchiveYAML {
-			c.report("no directory of templates is pinned for %s", shown(t.URL))
+			c.report("the lock has no artifact with templates for %s", shown(t.URL))
 		}
 		if c.complete && len(t.Files) == 0 {
-			c.report("%s have no files", shown(t.Ref))
+			c.report("%s has no files", shown(t.Ref))
 		}
 		c.checkTemplateFiles(t.Files)
 	}
@@ -73,18 +72,18 @@ func (c *checking) checkTemplates(p Plugin) {
 func (c *checking) checkTemplateFiles(files []TemplateFile) {
 	bounds := DirArchiveYAML.Bounds()
 	if len(files) > bounds.Files {
-		c.report("it has %d files; at most %d are read", len(files), bounds.Files)
+		c.report("it has %d files; the limit is %d", len(files), bounds.Files)
 		return
 	}
 	for _, f := range files {
 		c.note(CheckTemplatePath(f.Path))
 		if f.Size < 0 || f.Size > bounds.File {
-			c.report("%.100q has no size that can be", f.Path)
+			c.report("the size of %.100q is not valid", f.Path)
 		}
 	}
 }
 
-// templateFiles returns the files of a plugin's templates in a cache directory.
+// templateFiles returns the files of a plugin's templates in a plugins directory.
 func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
 	var files []File
 	for _, t := range p.Templates {
@@ -99,7 +98,7 @@ func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
 	return files
 }
 
-// EscapePattern makes a pattern of [path.Match] that only a directory itself matches.
+// EscapePattern returns a pattern for [path.Match] that matches only the given directory.
 func EscapePattern(dir string) string {
 	if dir == "." {
 		return ""

@@ -26,8 +26,8 @@ const (
 	foreign
 )
 
-// accessTo says who may change a file. On Windows, which has access control lists instead of modes, it
-// returns exclusive.
+// accessTo says who may change a file. On Windows, which has access control lists instead of modes,
+// it returns exclusive.
 func accessTo(fi fs.FileInfo) access {
 	a := disk.AccessOf(fi)
 	switch mode := a.Mode.Perm(); {
@@ -43,10 +43,10 @@ func accessTo(fi fs.FileInfo) access {
 	return exclusive
 }
 
-// checkAccess returns an error if another user owns the store, or if every user may write to it. With
-// shared, it accepts such a store, but does not trust it. It also accepts, and does not trust, a store
-// to which a group may write, and one on a volume that keeps no owners or modes, such as many network
-// file systems.
+// checkAccess returns an error if another user owns the store, or if every user may write to it.
+// With shared, it accepts such a store, but does not trust it. It also accepts, and does not trust,
+// a store to which a group may write, and one on a volume that keeps no owners or modes, such as
+// many network file systems.
 func (s *Store) checkAccess(shared bool) error {
 	for _, dir := range append([]string{"."}, storeDirs...) {
 		fi, err := s.root.Lstat(dir)
@@ -100,8 +100,8 @@ func userName(id int) string {
 // trusts reports whether no other user can change a file or could have changed it.
 func (s *Store) trusts(fi fs.FileInfo) bool { return s.trusted && accessTo(fi) == exclusive }
 
-// TempDir creates a temporary directory, which the caller must remove. If the process is killed, the
-// next run removes it. It is in the store, unless others may write there.
+// TempDir creates a temporary directory, which the caller must remove. If the process is killed,
+// the next run removes it. It is in the store, unless others may write there.
 func (s *Store) TempDir() (string, error) {
 	if !s.trusted {
 		dir, err := os.MkdirTemp("", "botkube-mirror-*")

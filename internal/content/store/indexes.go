@@ -30,9 +30,9 @@ type Indexes struct {
 	store *Store
 }
 
-// RememberedIndexes returns the recorded indexes of the store in a directory. It writes nothing and waits
-// for no other run, because shells call it for completion at any time. It ignores the records if other
-// users may write to the store. The caller must close the result.
+// RememberedIndexes returns the recorded indexes of the store in a directory. It writes nothing and
+// waits for no other run, because shells call it for completion at any time. It ignores the records
+// if other users may write to the store. The caller must close the result.
 func RememberedIndexes(dir string) (*Indexes, error) {
 	s, err := newStore(dir)
 	if err != nil {
@@ -55,7 +55,8 @@ func RememberedIndexes(dir string) (*Indexes, error) {
 	return found, nil
 }
 
-// Read returns the document of an index, if the store has it undamaged and it has at most max bytes.
+// Read returns the document of an index, if the store has it undamaged and it has at most max
+// bytes.
 func (x *Indexes) Read(ix Index, max int64) (data []byte, ok bool) {
 	data, ok = x.store.readFile(x.store.path(ix.SHA256), max)
 	return data, ok && lock.Sum(data) == ix.SHA256

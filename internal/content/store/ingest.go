@@ -17,9 +17,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
-// Ingest is a blob that is being written, by this process alone. If the process ends before the blob is
-// committed or discarded, the next [Store.Ingest] of the same key continues with the bytes that are
-// there. An Ingest must not be used by several goroutines at once.
+// Ingest is a blob that is being written, by this process alone. If the process ends before the
+// blob is committed or discarded, the next [Store.Ingest] of the same key continues with the bytes
+// that are there. An Ingest must not be used by several goroutines at once.
 type Ingest struct {
 	store  *Store
 	base   string // path in the store, without suffix
@@ -34,7 +34,8 @@ type Ingest struct {
 type Origin struct {
 	// URL is without user information.
 	URL string `json:"url,omitempty"`
-	// Through is where the URL was requested, if not from its own server. An ETag is valid only there.
+	// Through is where the URL was requested, if not from its own server. An ETag is valid only
+	// there.
 	Through string `json:"through,omitempty"`
 	// ETag and LastModified are header fields of the response.
 	ETag         string `json:"etag,omitempty"`
@@ -42,8 +43,8 @@ type Origin struct {
 	// Validator is the value of If-Range that gives the rest of the same file. It is empty if the
 	// server sent nothing suitable.
 	Validator string `json:"validator,omitempty"`
-	// Decoded means that the bytes were decoded from a Content-Encoding, so the server cannot send the
-	// rest of them.
+	// Decoded means that the bytes were decoded from a Content-Encoding, so the server cannot send
+	// the rest of them.
 	Decoded bool `json:"decoded,omitempty"`
 	// Total is the size of the whole file in bytes, or 0 if it is unknown.
 	Total int64 `json:"total,omitempty"`
@@ -62,9 +63,9 @@ const (
 	maxSums = 32 << 20
 )
 
-// Ingest starts a blob, or continues the one that an earlier run left unfinished. The key is usually a
-// URL. Only one Ingest on this machine may use a key at a time: a second caller waits for the first
-// until ctx is done. If it has to wait, it calls waiting once, unless that is nil.
+// Ingest starts a blob, or continues the one that an earlier run left unfinished. The key is
+// usually a URL. Only one Ingest on this machine may use a key at a time: a second caller waits for
+// the first until ctx is done. If it has to wait, it calls waiting once, unless that is nil.
 func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest, error) {
 	name := hashed(key)
 	tell := func(string) {
@@ -188,16 +189,16 @@ func (in *Ingest) SetOrigin(o Origin) error {
 	return nil
 }
 
-// originID identifies the origin in checkpoints. After a power cut, the files may be of different ages,
-// and the start of one version of a file must not be taken for the start of another version.
+// originID identifies the origin in checkpoints. After a power cut, the files may be of different
+// ages, and the start of one version of a file must not be taken for the start of another version.
 func (in *Ingest) originID() string {
 	data, _ := json.Marshal(in.origin) // this cannot fail
 	return hashed(string(data))[:16]
 }
 
 // SetCheckpoint records the digest of the bytes that are there. If the digest of the whole file is
-// unknown, a download may be resumed only after a checkpoint: a power cut can damage the middle of a
-// file and leave its size unchanged.
+// unknown, a download may be resumed only after a checkpoint: a power cut can damage the middle of
+// a file and leave its size unchanged.
 func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 	if in.sums == nil {
 		f, err := in.store.root.OpenFile(in.base+sumsSuffix, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
@@ -212,8 +213,8 @@ func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 	return nil
 }
 
-// Checkpoints returns the checkpoints of the current origin up to the current size, the smallest first.
-// It ignores checkpoints that another user may have written.
+// Checkpoints returns the checkpoints of the current origin up to the current size, the smallest
+// first. It ignores checkpoints that another user may have written.
 func (in *Ingest) Checkpoints() []Checkpoint {
 	data, ok := in.store.readTrusted(in.base+sumsSuffix, maxSums)
 	if !ok {
@@ -226,7 +227,8 @@ func (in *Ingest) Checkpoints() []Checkpoint {
 		if !ok || c.Size > in.size {
 			continue
 		}
-		// If a later line has a smaller size, the download was started again: drop the earlier lines.
+		// If a later line has a smaller size, the download was started again: drop the earlier
+		// lines.
 		for len(points) > 0 && points[len(points)-1].Size >= c.Size {
 			points = points[:len(points)-1]
 		}
@@ -248,8 +250,8 @@ func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
 	return Checkpoint{Size: size, SHA256: sum}, err == nil
 }
 
-// Commit stores the partial file as the blob d. The caller must have compared the digest; Commit checks
-// the size again. The blob survives a power cut. After Commit, only Close may be called.
+// Commit stores the partial file as the blob d. The caller must have compared the digest; Commit
+// checks the size again. The blob survives a power cut. After Commit, only Close may be called.
 func (in *Ingest) Commit(d lock.SHA256, size int64) (err error) {
 	defer func() {
 		if err != nil {
@@ -285,8 +287,8 @@ func (in *Ingest) Commit(d lock.SHA256, size int64) (err error) {
 	return disk.SyncDirIn(in.store.root, blobsDir)
 }
 
-// keepExisting removes the partial file if the store has an undamaged blob that could not be replaced.
-// On Windows, an open file cannot be replaced.
+// keepExisting removes the partial file if the store has an undamaged blob that could not be
+// replaced. On Windows, an open file cannot be replaced.
 func (in *Ingest) keepExisting(d lock.SHA256, cause error) error {
 	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {
 		return cause

@@ -47,16 +47,16 @@ const (
 	indexContent  = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
 )
 
-// Open opens the store in a directory. If the directory is absent or empty, it creates a store there. It
-// returns an error if another user owns the store, or if every user may write to it.
+// Open opens the store in a directory. If the directory is absent or empty, it creates a store
+// there. It returns an error if another user owns the store, or if every user may write to it.
 func Open(dir string) (*Store, error) { return open(dir, false) }
 
-// OpenShared is [Open] for a store that other users may write to. It ignores the records in the store,
-// and hashes every blob before each use.
+// OpenShared is [Open] for a store that other users may write to. It ignores the records in the
+// store, and hashes every blob before each use.
 func OpenShared(dir string) (*Store, error) { return open(dir, true) }
 
-// Look opens the store in a directory without changing it. Only [Store.Roots] and [Store.Sweep] may be
-// called, and they change nothing. If there is no store, Look returns the error of [Exists].
+// Look opens the store in a directory without changing it. Only [Store.Roots] and [Store.Sweep] may
+// be called, and they change nothing. If there is no store, Look returns the error of [Exists].
 func Look(dir string, shared bool) (*Store, error) {
 	if err := Exists(dir); err != nil {
 		return nil, err
@@ -142,8 +142,8 @@ func openError(dir string, err error) error {
 // storeDirs are the directories of a store, parents first.
 var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, indexesDir, rootsDir}
 
-// prepare creates the missing directories, ingest first: no other OCI image layout has it, so it marks
-// the directory as a store.
+// prepare creates the missing directories, ingest first: no other OCI image layout has it, so it
+// marks the directory as a store.
 func (s *Store) prepare(shared bool) error {
 	created, err := disk.MakeDirs(s.dir, dirMode, nil)
 	if err != nil {
@@ -200,8 +200,8 @@ func (s *Store) makeDir(name string) error {
 	return disk.SyncDirIn(s.root, path.Dir(name))
 }
 
-// mendLayout writes oci-layout and index.json if they are missing or damaged. It keeps what other tools
-// have added to the index.
+// mendLayout writes oci-layout and index.json if they are missing or damaged. It keeps what other
+// tools have added to the index.
 func (s *Store) mendLayout() error {
 	if s.layoutVersion() != 1 {
 		if err := s.writeFile(layoutFile, []byte(layoutContent), durable); err != nil {
@@ -242,8 +242,8 @@ func (s *Store) layoutVersion() int {
 	return version
 }
 
-// refuseForeign returns an error if a directory is not a store. A store has directories that no other
-// OCI image layout has, so it is recognised even if its oci-layout is damaged.
+// refuseForeign returns an error if a directory is not a store. A store has directories that no
+// other OCI image layout has, so it is recognised even if its oci-layout is damaged.
 func (s *Store) refuseForeign() error {
 	version := s.layoutVersion()
 	if version > 1 {
@@ -292,8 +292,8 @@ func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// sweepLock is held by a process that sweeps, and by a process that opens the store. So a sweep knows
-// all processes that use the store.
+// sweepLock is held by a process that sweeps, and by a process that opens the store. So a sweep
+// knows all processes that use the store.
 const sweepLock = "sweep" + lockSuffix
 
 // register shows other processes that this one uses the store.

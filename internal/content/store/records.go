@@ -15,10 +15,11 @@ type URLRecord struct {
 	SHA256 lock.SHA256 `json:"sha256"`
 	// Size is in bytes.
 	Size int64 `json:"size"`
-	// Through is where the URL was requested, if not from its own server. An ETag is valid only there.
+	// Through is where the URL was requested, if not from its own server. An ETag is valid only
+	// there.
 	Through string `json:"through,omitempty"`
-	// ETag and LastModified are header fields of the response. For a local file, LastModified is its
-	// time in RFC 3339 format.
+	// ETag and LastModified are header fields of the response. For a local file, LastModified is
+	// its time in RFC 3339 format.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
 	// HadChecksum means that the file was compared with a checksum when it was downloaded.
@@ -27,8 +28,8 @@ type URLRecord struct {
 	Seen time.Time `json:"seen"`
 }
 
-// URLRecord returns the record of a URL if the store has its blob. It ignores a record that cannot be
-// read, or that another user may have written.
+// URLRecord returns the record of a URL if the store has its blob. It ignores a record that cannot
+// be read, or that another user may have written.
 func (s *Store) URLRecord(url string) (URLRecord, bool) {
 	var r URLRecord
 	if !s.readRecord(urlsDir, url, &r) || r.Size < 0 || !isHeaderValue(r.ETag, r.LastModified) {

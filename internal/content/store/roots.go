@@ -35,9 +35,9 @@ func (s *Store) rootFile(path string) string {
 	return rootsDir + "/" + hashed(path) + metaSuffix
 }
 
-// Roots calls visit with each output and its lock. If visit returns false, it removes the output from
-// the list, except in a store of [Look]. It returns an error if a record cannot be read: a sweep would
-// remove the blobs of that output.
+// Roots calls visit with each output and its lock. If visit returns false, it removes the output
+// from the list, except in a store of [Look]. It returns an error if a record cannot be read: a
+// sweep would remove the blobs of that output.
 func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 	entries, err := s.entries(rootsDir)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package store keeps downloaded blobs on this machine, so that later runs do not download them
-// again. The store is an OCI image layout in a directory. A blob is stored under its digest, and only
-// after its content was compared with that digest.
+// again. The store is an OCI image layout in a directory. A blob is stored under its digest, and
+// only after its content was compared with that digest.
 //
 // Several processes may use a store at the same time. It has these files:
 //
@@ -42,14 +42,14 @@ import (
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
 	dir string
-	// root is the open directory. All files are opened below it, so a symbolic link that another user
-	// puts into the store cannot lead outside.
+	// root is the open directory. All files are opened below it, so a symbolic link that another
+	// user puts into the store cannot lead outside.
 	root *os.Root
-	// trusted means that no other user may write to the store. If it is not set, records are ignored,
-	// and every blob is hashed before each use.
+	// trusted means that no other user may write to the store. If it is not set, records are
+	// ignored, and every blob is hashed before each use.
 	trusted bool
-	// run is the lock that shows other processes that this one uses the store. It is nil for a store
-	// of [Look].
+	// run is the lock that shows other processes that this one uses the store. It is nil for a
+	// store of [Look].
 	run *filelock.Lock
 	// runName is the unique part of its name.
 	runName string
@@ -85,8 +85,9 @@ func (s *Store) path(d lock.SHA256) string {
 // at returns the system's path of a file of the store.
 func (s *Store) at(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// Has returns the size of a blob in bytes, and whether the store has it. It marks the blob as used, so
-// that a [Store.Sweep] of another process keeps it. It does not read the content: see [Store.Verify].
+// Has returns the size of a blob in bytes, and whether the store has it. It marks the blob as used,
+// so that a [Store.Sweep] of another process keeps it. It does not read the content: see
+// [Store.Verify].
 func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 	fi, ok := s.lookUp(d)
 	if !ok {
@@ -116,10 +117,11 @@ func (s *Store) lookUp(d lock.SHA256) (fi fs.FileInfo, ok bool) {
 	return fi, true
 }
 
-// Open opens a blob for reading. It does not compare the content with the digest: see [Store.Verify].
+// Open opens a blob for reading. It does not compare the content with the digest: see
+// [Store.Verify].
 //
-// If another user may have changed the blob, Open hashes it first. If another user may change it later,
-// Open returns a private copy.
+// If another user may have changed the blob, Open hashes it first. If another user may change it
+// later, Open returns a private copy.
 func (s *Store) Open(d lock.SHA256) (blob.File, error) {
 	f, err := s.open(d)
 	if err != nil {
@@ -161,9 +163,9 @@ func (s *Store) open(d lock.SHA256) (*os.File, error) {
 	return f, nil
 }
 
-// hasPlausibleSize reports whether a file can be a blob. Another user who may write to the store could
-// put a sparse file of any size there, which takes hours to read. A file system's own compression never
-// reaches a factor of a hundred.
+// hasPlausibleSize reports whether a file can be a blob. Another user who may write to the store
+// could put a sparse file of any size there, which takes hours to read. A file system's own
+// compression never reaches a factor of a hundred.
 func hasPlausibleSize(fi fs.FileInfo) bool {
 	const most, small = lock.MaxBlob, 64 << 20 // a small file is read quickly, whatever it is
 	size, room := fi.Size(), disk.AllocatedSize(fi)
@@ -211,9 +213,9 @@ func (s *Store) absent(d lock.SHA256) error {
 		WithHint("run the pull again: it downloads what is missing")
 }
 
-// Verify reads a blob and compares its content with its digest. It removes a damaged blob, so that the
-// next run downloads it again, and returns an error of kind [fault.Integrity]. It does not read a blob
-// again that this process has hashed before.
+// Verify reads a blob and compares its content with its digest. It removes a damaged blob, so that
+// the next run downloads it again, and returns an error of kind [fault.Integrity]. It does not read
+// a blob again that this process has hashed before.
 func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 	fi, ok := s.lookUp(d)
 	if !ok {
@@ -296,7 +298,8 @@ type durability bool
 const (
 	// durable files survive a power cut.
 	durable durability = true
-	// forgettable files may be damaged after a power cut. The code that reads them must notice that.
+	// forgettable files may be damaged after a power cut. The code that reads them must notice
+	// that.
 	forgettable durability = false
 )
 

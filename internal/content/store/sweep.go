@@ -13,13 +13,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
-// Sweep removes all blobs for which keep returns false, partial downloads that no process writes, and
-// records of blobs that are gone. If other processes use the store, Sweep keeps every blob that was
-// stored or used since the first of them opened it. keep must return true for blobs that this process
-// needs.
+// Sweep removes all blobs for which keep returns false, partial downloads that no process writes,
+// and records of blobs that are gone. If other processes use the store, Sweep keeps every blob that
+// was stored or used since the first of them opened it. keep must return true for blobs that this
+// process needs.
 //
-// Sweep returns the sorted digests of the removed blobs, and the size in bytes of these blobs and of
-// the downloads. For a store of [Look], it returns the same, but removes and locks nothing.
+// Sweep returns the sorted digests of the removed blobs, and the size in bytes of these blobs and
+// of the downloads. For a store of [Look], it returns the same, but removes and locks nothing.
 func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
 	defer func() {
 		if err != nil {
@@ -164,8 +164,8 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 	return nil
 }
 
-// removeStale removes files of processes that were killed. It keeps their downloads, because a later
-// run continues them. It ignores errors: a later run tries again.
+// removeStale removes files of processes that were killed. It keeps their downloads, because a
+// later run continues them. It ignores errors: a later run tries again.
 func (s *Store) removeStale() {
 	entries, err := s.entries(ingestDir)
 	if err != nil {
@@ -187,7 +187,8 @@ func (s *Store) removeStale() {
 	}
 }
 
-// unlessHeld takes a lock of the store and calls do. If another run holds the lock, it does nothing.
+// unlessHeld takes a lock of the store and calls do. If another run holds the lock, it does
+// nothing.
 func (s *Store) unlessHeld(name string, do func() error) error {
 	file := ingestDir + "/" + name
 	if err := s.removeNonFile(file); err != nil {
@@ -228,7 +229,8 @@ func (s *Store) removeNotes(name string) error {
 	return errors.Join(errs...)
 }
 
-// removeNonFile removes a directory or a special file at a path where the store keeps a regular file.
+// removeNonFile removes a directory or a special file at a path where the store keeps a regular
+// file.
 func (s *Store) removeNonFile(name string) error {
 	if fi, err := s.root.Lstat(name); err != nil || fi.Mode().IsRegular() {
 		return nil // other errors show when the file is opened

@@ -66,7 +66,7 @@ func (r *rewriter) location(raw string) (string, lock.Artifact, error) {
 	}
 	a, pinned := r.artifacts[upstream.URL]
 	if !pinned {
-		return "", lock.Artifact{}, fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
+		return "", lock.Artifact{}, fmt.Errorf("the lock has no artifact for %s", agent.Redact(raw))
 	}
 	// A slash more lets no sub-directory look like an archive that did not
 	// look like one behind a forced getter.
