@@ -28,6 +28,7 @@ const (
 	verdictBlock
 	textBlock
 	tableBlock
+	missingBlock
 	noteBlock
 	nextBlock
 )
@@ -117,6 +118,12 @@ func (l *layout) text(format string, args ...any) {
 // it can be copied.
 func (l *layout) item(format string, args ...any) {
 	l.lines = append(l.lines, "  "+tameName(fmt.Sprintf(format, args...)))
+}
+
+// missing names something that an agent would not find.
+func (l *layout) missing(format string, args ...any) {
+	l.begin(missingBlock)
+	l.wrap("missing: "+fmt.Sprintf(format, args...), "  ")
 }
 
 // note writes a remark.

@@ -244,7 +244,7 @@ func writeChecked(out *layout, c *values.Checked) {
 		if p.Kind == audit.KindSetting {
 			settings = append(settings, []string{p.Path, oneLine(p.Detail)})
 		} else {
-			out.text("missing: %s", p.Detail)
+			out.missing("%s", p.Detail)
 		}
 	}
 	out.table([]column{word("SETTING"), prose("WHAT IS WRONG")}, settings)

@@ -135,15 +135,19 @@ func (r *Result) fetched(i int, a lock.Artifact, f fetch.Result) {
 	r.FetchedBytes += f.Transferred
 }
 
-// Dependencies counts the dependencies of the plugins, each URL once.
-func (r *Result) Dependencies() int {
-	seen := map[string]bool{}
+// Dependencies counts the dependencies of the plugins: on the platform that has most, each URL once.
+func (r *Result) Dependencies() (most int) {
+	seen := map[agent.Platform]map[string]bool{}
 	for _, p := range r.Plugins {
 		for _, b := range p.Builds {
-			for _, d := range b.Dependencies {
-				seen[d.URL] = true
+			if seen[b.Platform] == nil {
+				seen[b.Platform] = map[string]bool{}
 			}
+			for _, d := range b.Dependencies {
+				seen[b.Platform][d.URL] = true
+			}
+			most = max(most, len(seen[b.Platform]))
 		}
 	}
-	return len(seen)
+	return most
 }
