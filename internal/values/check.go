@@ -49,6 +49,8 @@ type Checked struct {
 	// mirror, they do not say where such a plugin can be had.
 	lacking  []string
 	laidOver bool
+	// inOne means that one file has the user's values and those of the mirror.
+	inOne bool
 	// nodes is the platform of the nodes, if the mirror is not for it.
 	nodes string
 }
@@ -118,6 +120,7 @@ func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, erro
 		}
 	}
 	c.result = &Checked{Agent: read, External: []audit.Call{}, Egress: []agent.Egress{}}
+	c.result.inOne = len(o.Files) == 1 || read.Values.Merged == nil
 	c.base = c.servedAt()
 	c.check()
 	return c.result, nil

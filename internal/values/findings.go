@@ -102,8 +102,8 @@ func (c *Checked) mirrorIt() string {
 	switch {
 	case !c.laidOver:
 		return "mirror what these values enable: pull again with the same --values and internet access"
-	case c.Values.Merged == nil: // what the chart rendered
-		return "mirror " + keys + ": with internet access, repeat the pull that made the mirror, and add it with --plugin; then print the values again"
+	case c.inOne: // there is nothing to leave out
+		return "with internet access, repeat the pull that made the mirror, and add --plugin " + strings.ReplaceAll(keys, ", ", ",") + "; then print the values again"
 	}
 	return "mirror " + keys + ": with internet access, pull again with your own --values, without the file that botkube-mirror values printed; then print that file again"
 }

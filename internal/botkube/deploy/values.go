@@ -66,6 +66,9 @@ func (o *Options) header() []string {
 		fmt.Sprintf("Helm values with which %s starts offline from %s.", of, o.Target),
 		"Give them after your own: helm upgrade --install botkube CHART --values yours.yaml --values THIS",
 	}
+	if o.Claim != nil && o.Claim.Seed != nil {
+		lines[1] += " --timeout 30m" // Helm waits for the Job
+	}
 	if lists := o.lists(); o.User == nil && len(lists) > 0 {
 		lines = append(lines, "Lists replace yours. If you set "+strings.Join(lists, ", ")+",",
 			"keep your entries: botkube-mirror values … --values yours.yaml")

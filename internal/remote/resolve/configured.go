@@ -131,13 +131,34 @@ func (sel *Selection) applyRepositories(c *configured.Agent) error {
 		}
 		if !found || r.URL == "" {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", name, slices.Collect(maps.Keys(configured)))).
-				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("set plugins.repositories.%s.url in the values, or add --repository %s=URL", name, name)), "\n"))
+				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("set plugins.repositories.%s.url in the values, or add %s", name, sel.upstreamFlag(name))), "\n"))
 		}
 		if strings.HasPrefix(r.URL, agent.Nowhere+"/") {
 			return fault.New(fault.Usage, "plugin %s: the values are those of a mirror: its repository has the URL %s, which leads nowhere", key, r.URL).
-				WithHint("leave out the file that botkube-mirror values printed\nor add the URL of the upstream index: --repository %s=URL", name)
+				WithHint("leave out the file that botkube-mirror values printed\nor say where upstream has the indexes: %s", sel.upstreamFlags(configured))
 		}
 		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}
 	return nil
+}
+
+// upstreamFlags has a flag for each needed repository for which the values have the URL of a mirror.
+func (sel *Selection) upstreamFlags(configured map[string]agent.Repository) string {
+	var flags []string
+	for _, key := range slices.Concat(sel.Executors, sel.Sources, sel.Plugins) {
+		if strings.HasPrefix(configured[key.Repository].URL, agent.Nowhere+"/") {
+			flags = append(flags, sel.upstreamFlag(key.Repository))
+		}
+	}
+	slices.Sort(flags)
+	return strings.Join(slices.Compact(flags), " ")
+}
+
+func (sel *Selection) upstreamFlag(name string) string {
+	for _, r := range agent.DefaultRepositories(sel.Version) {
+		if r.Name == name {
+			return "--repository " + name + "=" + r.URL
+		}
+	}
+	return "--repository " + name + "=URL"
 }
