@@ -88,8 +88,10 @@ func writeDiff(out *layout, d *mirror.Diffed) {
 			what, from, to := diffRow(d, orNone)
 			rows = append(rows, []string{what, from, to})
 		}
+		was, is := phrase("WAS"), phrase("IS")
+		was.named, is.named = true, true
 		out.title("%s:", t.title)
-		out.table([]column{word(strings.ToUpper(t.head)), phrase("WAS"), phrase("IS")}, rows)
+		out.table([]column{word(strings.ToUpper(t.head)), was, is}, rows)
 	}
 	writeNotCompared(out, d.NotCompared)
 }

@@ -68,7 +68,7 @@ Where checksums come from:
 FILE
   WAS                         IS
 greet of executor demo/hello@v1.0.0 for linux/amd64
-  the index                   nobody
+  from the index              unverified
 https://e.com/greet, checksum files
   https://e.com/greet.sha256  https://e.com/SHA256SUMS
 
@@ -160,7 +160,7 @@ Ask the publisher before you merge.
 | Platforms | 'linux/amd64' | 'linux/amd64' |
 | Files | 2 | 2 |
 | Size | 2.0 KiB | 2.0 KiB |
-| Checksums given | 1 by the index, 1 unverified | 1 by the index, 1 unverified |
+| Checksums given | 1 from the index, 1 unverified | 1 from the index, 1 unverified |
 
 New content: 1 file of plugins and dependencies; 1.0 KiB with indexes, images and chart.
 
@@ -179,7 +179,7 @@ New content: 1 file of plugins and dependencies; 1.0 KiB with indexes, images an
 
 | File | Was | Is |
 |---|---|---|
-| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64' | the index | nobody |
+| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64' | from the index | unverified |
 
 #### Dependencies
 

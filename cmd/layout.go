@@ -126,6 +126,16 @@ func (l *layout) missing(format string, args ...any) {
 	l.wrap("missing: "+fmt.Sprintf(format, args...), "  ")
 }
 
+// fact writes an item that is a name and a value. The value moves to a line of its own if both are
+// too long for one.
+func (l *layout) fact(name, value string) {
+	if columnsOf(gap+name+" "+value) > l.width {
+		l.item("%s", name)
+		name = " "
+	}
+	l.item("%s", name+" "+value)
+}
+
 // note writes a remark.
 func (l *layout) note(format string, args ...any) {
 	l.begin(noteBlock)
@@ -183,6 +193,8 @@ type column struct {
 	right   bool // aligned
 	// least is how narrow cells may be, which then are broken at blanks; 0 if they are not broken.
 	least int
+	// named says that a cell on a line of its own begins with the heading.
+	named bool
 }
 
 // word is a column of cells that are not broken, and number one of figures. Cells of prose, sentences,
@@ -192,44 +204,64 @@ func number(heading string) column { return column{heading: heading, right: true
 func prose(heading string) column  { return column{heading: heading, least: 24} }
 func phrase(heading string) column { return column{heading: heading, least: 12} }
 
+// named is a column of words that need their heading to be understood.
+func named(heading string) column { return column{heading: heading, named: true} }
+
 const gap = "  " // between columns
 
 // table writes rows below headings. Empty columns are left out. If the rest is too wide, cells are
-// broken at blanks first. Then the widest columns are moved to lines of their own, below each row,
-// and their headings too, until the others fit. Nothing is cut.
+// broken at blanks first. Then the widest columns are moved to lines of their own, below each row and
+// without a heading, until the others fit. Nothing is cut. A row of a single cell is a line across
+// all columns: it stands as it is above or below the rows that it is about.
 func (l *layout) table(columns []column, rows [][]string) {
+	across := func(row []string) bool { return len(row) < len(columns) }
 	cells := make([][]string, len(rows)+1) // [row][column]
 	var kept []column
 	for i, c := range columns {
-		if !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return !across(row) && row[i] != "" }) {
 			continue
 		}
 		kept = append(kept, c)
 		cells[0] = append(cells[0], c.heading)
 		for n, row := range rows {
-			cells[n+1] = append(cells[n+1], tameName(row[i]))
+			if !across(row) {
+				cells[n+1] = append(cells[n+1], tameName(row[i]))
+			}
 		}
 	}
-	if len(kept) == 0 {
+	if len(kept) == 0 && !slices.ContainsFunc(rows, across) {
 		return
 	}
 	l.begin(tableBlock)
-	widths, lines := l.widths(kept, cells)
-	for _, row := range cells {
-		indent := ""
-		for _, line := range lines {
-			l.cells(kept, widths, row, line, indent)
-			indent = gap
+	widths, lines, headed := l.widths(kept, cells)
+	for n, row := range cells {
+		if len(row) == 0 {
+			if n > 0 {
+				l.lines = append(l.lines, tameName(rows[n-1][0]))
+			}
+			continue
+		}
+		for i, line := range lines {
+			indent := ""
+			if i > 0 {
+				indent = gap
+			}
+			if n > 0 || i < headed {
+				l.cells(kept, widths, row, line, indent, i >= headed)
+			}
 		}
 	}
 }
 
 // widths are those of the columns: of the widest cell, or less if it may be broken and its line is
-// too short. Lines say which columns stand in which line of a row.
-func (l *layout) widths(columns []column, cells [][]string) (widths []int, lines [][]int) {
+// too short. Lines say which columns stand in which line of a row. The first of them are headed.
+func (l *layout) widths(columns []column, cells [][]string) (widths []int, lines [][]int, headed int) {
 	least, widest := make([]int, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
 		for _, row := range cells {
+			if len(row) == 0 {
+				continue
+			}
 			widest[i] = max(widest[i], columnsOf(row[i]))
 			for _, w := range strings.Fields(row[i]) {
 				least[i] = max(least[i], columnsOf(w)) // a longer word would stick out
@@ -240,7 +272,7 @@ func (l *layout) widths(columns []column, cells [][]string) (widths []int, lines
 		}
 		least[i] = min(least[i], widest[i])
 	}
-	lines = l.arrange(least, widest)
+	lines, headed = l.arrange(least, widest)
 	widths = least
 	for _, line := range lines {
 		room := l.width - wide(least, line)
@@ -249,11 +281,11 @@ func (l *layout) widths(columns []column, cells [][]string) (widths []int, lines
 			widths[i], room = widths[i]+more, room-more
 		}
 	}
-	return widths, lines
+	return widths, lines, headed
 }
 
-// arrange says which columns stand in which line of a row.
-func (l *layout) arrange(least, widest []int) [][]int {
+// arrange says which columns stand in which line of a row, and how many of the lines have headings.
+func (l *layout) arrange(least, widest []int) (lines [][]int, headed int) {
 	var first, moved []int
 	for i := range least {
 		first = append(first, i)
@@ -266,12 +298,12 @@ func (l *layout) arrange(least, widest []int) [][]int {
 			}
 		}
 		if at == 0 { // it stays, and the others stand below it
-			return append([][]int{first[:1], first[1:]}, single(moved)...)
+			return append([][]int{first[:1], first[1:]}, single(moved)...), 2
 		}
 		moved = append(moved, first[at])
 		first = slices.Delete(first, at, at+1)
 	}
-	return append([][]int{first}, single(moved)...)
+	return append([][]int{first}, single(moved)...), 1
 }
 
 // wide is how wide some columns are together.
@@ -293,13 +325,18 @@ func single(columns []int) (lines [][]int) {
 }
 
 // cells writes some cells of a row side by side. Those that are broken have several lines.
-func (l *layout) cells(columns []column, widths []int, row []string, which []int, indent string) {
+func (l *layout) cells(columns []column, widths []int, row []string, which []int, indent string, alone bool) {
 	broken, most := make([][]string, len(row)), 1
 	for _, i := range which {
+		name := ""
+		if alone && columns[i].named && row[i] != "" {
+			name = strings.ToLower(columns[i].heading) + " "
+		}
 		broken[i] = []string{row[i]}
 		if columns[i].least > 0 {
-			broken[i] = wrapped(row[i], min(widths[i], l.width-len(indent)), "")
+			broken[i] = wrapped(row[i], min(widths[i], l.width-len(indent)-len(name)), "")
 		}
+		broken[i][0] = name + broken[i][0]
 		most = max(most, len(broken[i]))
 	}
 	for n := range most {

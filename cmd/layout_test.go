@@ -27,7 +27,6 @@ func TestLayout(t *testing.T) {
 	want := "./plugins: \x1b[1;32mcomplete\x1b[0m, 2 plugins for linux/amd64, all from the\n  store\\x01" + `
 
 PLUGIN              SIZE
-  DIGEST
 botkube/kubectl  9.1 MiB
   sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 böt/日本            12 B

@@ -99,11 +99,9 @@ func listSummary(out *layout, l *mirror.Listing) {
 	if l.Mount != "" {
 		out.item("the agent must see it at %s", l.Mount)
 	}
-	var repositories [][]string
 	for _, r := range l.Repositories {
-		repositories = append(repositories, []string{r.Name, r.URL})
+		out.fact("repository "+r.Name, r.URL)
 	}
-	out.table([]column{word("REPOSITORY"), word("INDEX")}, repositories)
 	writeListTable(out, l)
 	var files []checked
 	for _, f := range l.Files() {

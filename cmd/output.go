@@ -129,7 +129,7 @@ func (l *layout) replaced(all []lock.Replaced) {
 		}
 		rows = append(rows, []string{d.Dependency, d.Plugin.String(), d.Platform.String(), note, d.URL, instead})
 	}
-	l.table([]column{word("REPLACED"), word("PLUGIN"), word("PLATFORM"), word("NOTE"), word("URL"), word("INSTEAD OF")}, rows)
+	l.table([]column{word("REPLACED"), word("PLUGIN"), word("PLATFORM"), word("NOTE"), word("URL"), named("INSTEAD OF")}, rows)
 }
 
 // members lists what a bundle holds beside plugins.
@@ -223,11 +223,16 @@ func (l *layout) steps(all []form.Advice) {
 
 // settings lists Helm values.
 func (l *layout) settings(all []form.Setting) {
-	var rows [][]string
-	for _, s := range all {
-		rows = append(rows, []string{s.Key, s.Value})
+	if len(all) == 0 {
+		return
 	}
-	l.table([]column{word("HELM VALUE"), word("SET TO")}, rows)
+	if l.last != titleBlock {
+		l.title("Helm values of the agent:")
+	}
+	for _, s := range all {
+		l.fact(s.Key+":", s.Value)
+	}
+	l.last = textBlock
 }
 
 // contents counts what a mirror holds.
@@ -242,12 +247,8 @@ func contents(plugins, dependencies int, platforms []agent.Platform) string {
 func countsBySource(counts map[lock.ChecksumSource]int) string {
 	var parts []string
 	for _, by := range lock.ChecksumSources {
-		switch {
-		case counts[by] == 0:
-		case by == lock.ByNone:
-			parts = append(parts, fmt.Sprintf("%d unverified", counts[by]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d by %s", counts[by], by.What()))
+		if counts[by] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[by], by.What()))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -120,6 +121,9 @@ func pullSummary(out *layout, r *mirror.Result) {
 		out.unverified(files, all)
 	}
 	out.configured(r.Values)
+	if r.DryRun {
+		writePlannedFiles(out, r)
+	}
 	if len(r.NotSelected) > 0 {
 		out.note("also offered for %s. --platform all mirrors every platform.", agent.JoinPlatforms(r.NotSelected))
 	}
@@ -132,20 +136,15 @@ func pullSummary(out *layout, r *mirror.Result) {
 	out.steps(advice)
 }
 
-// writePlan says what a pull would do.
+// writePlan says what a pull would do: how much first, and each file last.
 func writePlan(out *layout, r *mirror.Result, has string) {
 	var missing, present int64
 	unknown, failed, short := 0, 0, false
-	from := maps.Clone(r.From)
-	var rows [][]string
 	for _, a := range r.Artifacts {
-		status := "to download"
 		switch a.Status {
 		case mirror.StatusReused:
-			status = "in the store"
 			present += max(a.Size, 0)
 		case mirror.StatusFailed:
-			status = "not available"
 			failed++
 		default:
 			missing += max(a.Size, 0)
@@ -153,11 +152,6 @@ func writePlan(out *layout, r *mirror.Result, has string) {
 		if a.Size < 0 {
 			unknown++
 		}
-		rows = append(rows, []string{a.URL, sizeOf(a.ListedFile), checksumFrom(a.VerifiedBy), status, from[a.URL]})
-		delete(from, a.URL)
-	}
-	for _, what := range slices.Sorted(maps.Keys(from)) { // indexes, images and the chart
-		rows = append(rows, []string{what, "", "", "", from[what]})
 	}
 	for _, u := range r.Disk {
 		short = short || u.Short()
@@ -183,8 +177,63 @@ func writePlan(out *layout, r *mirror.Result, has string) {
 		}
 		out.item("%s of %s to download", size(r.MemberBytes), what)
 	}
-	out.table([]column{word("URL"), number("SIZE"), word("CHECKSUM FROM"), word("STATUS"), word("DOWNLOAD FROM")}, rows)
 	writeDisk(out, r)
+}
+
+// writePlannedFiles lists the files of a plan by the directories that they are in.
+func writePlannedFiles(out *layout, r *mirror.Result) {
+	columns := []column{word("FILE"), number("SIZE"), word("CHECKSUM FROM"), word("STATUS")}
+	cells := map[string][]string{}
+	var urls []string
+	room := out.width - len(gap)
+	for i, c := range columns[1:] {
+		widest := columnsOf(c.heading)
+		for _, a := range r.Artifacts {
+			cells[a.URL] = []string{sizeOf(a.ListedFile), checksumFrom(a.VerifiedBy), plannedStatus(a.Status)}
+			widest = max(widest, columnsOf(cells[a.URL][i]))
+		}
+		room -= len(gap) + widest
+	}
+	for _, a := range r.Artifacts {
+		urls = append(urls, a.URL)
+	}
+	from := maps.Clone(r.From)
+	var rows [][]string
+	for _, dir := range directories(urls, room) {
+		rows = append(rows, []string{dir.url})
+		instead, shared := dir.instead(from)
+		if shared {
+			rows = append(rows, []string{gap + "from " + instead})
+		}
+		for _, url := range dir.files {
+			name := gap + strings.TrimPrefix(url, dir.url)
+			if columnsOf(name) > room {
+				rows = append(rows, []string{name})
+				name = ""
+			}
+			rows = append(rows, append([]string{name}, cells[url]...))
+			if from[url] != "" && !shared {
+				rows = append(rows, []string{gap + gap + "from " + from[url]})
+			}
+			delete(from, url)
+		}
+	}
+	out.table(columns, rows)
+	var others [][]string // indexes, images and the chart
+	for _, what := range slices.Sorted(maps.Keys(from)) {
+		others = append(others, []string{what, from[what]})
+	}
+	out.table([]column{word("ALSO READ"), named("FROM")}, others)
+}
+
+func plannedStatus(s mirror.Status) string {
+	switch s {
+	case mirror.StatusReused:
+		return "in the store"
+	case mirror.StatusFailed:
+		return "not available"
+	}
+	return "to download"
 }
 
 // writeDisk says what room a pull needs.

@@ -95,7 +95,7 @@ func writeVerification(out *layout, v *mirror.Verification, verbose bool) {
 		out.verdict(valuesMood(v.Values), "agent with these values", state, details...)
 	}
 	writeVerified(out, v)
-	writeProblems(out, v.OwnProblems())
+	writeProblems(out, v.OwnProblems(), v.Files)
 	writeFiles(out, v.Files, verbose)
 	if !v.Misplaced() {
 		writeAgents(out, v.Agents)
@@ -170,12 +170,41 @@ func checksumsOf(files []audit.File) string {
 	return countsBySource(counts)
 }
 
-func writeProblems(out *layout, problems []audit.Problem) {
+// writeProblems lists problems. Reasons stand below the files if there is no room beside them. The
+// digests of a file stand below one another, to be compared.
+func writeProblems(out *layout, problems []audit.Problem, files []audit.File) {
+	kinds, paths := len("PROBLEM"), 0
+	for _, p := range problems {
+		kinds, paths = max(kinds, len(p.Kind)), max(paths, columnsOf(tameName(p.Path)))
+	}
+	why := prose("WHY")
+	below := paths > 0 && kinds+paths+2*len(gap)+why.least > out.width
 	var rows [][]string
 	for _, p := range problems {
-		rows = append(rows, []string{string(p.Kind), p.Path, oneLine(p.Detail)})
+		detail, digests := oneLine(p.Detail), [][]string(nil)
+		if i := slices.IndexFunc(files, func(f audit.File) bool { return otherContent(f, p) }); i >= 0 {
+			detail = "not as in " + files[i].Basis.What()
+			digests = [][]string{{"  sha256    " + files[i].SHA256.String()}, {"  expected  " + files[i].Expected.String()}}
+		}
+		if below {
+			rows = append(rows, []string{string(p.Kind) + strings.Repeat(" ", kinds-len(p.Kind)) + gap + p.Path})
+			for _, line := range wrapped(detail, out.textWidth()-len(gap), "") {
+				rows = append(rows, []string{gap + line})
+			}
+		} else {
+			rows = append(rows, []string{string(p.Kind), p.Path, detail})
+		}
+		rows = append(rows, digests...)
 	}
-	out.table([]column{word("PROBLEM"), word("FILE"), prose("WHY")}, rows)
+	if below {
+		rows = append([][]string{{"PROBLEM" + strings.Repeat(" ", kinds-len("PROBLEM")) + gap + "FILE"}}, rows...)
+	}
+	out.table([]column{word("PROBLEM"), word("FILE"), why}, rows)
+}
+
+// otherContent reports whether a problem is that a file does not have the expected digest.
+func otherContent(f audit.File, p audit.Problem) bool {
+	return p.Kind == audit.KindDamaged && f.Path == p.Path && f.SHA256 != nil && f.Expected != nil && strings.Contains(p.Detail, f.Expected.String())
 }
 
 func writeFiles(out *layout, files []audit.File, verbose bool) {
@@ -222,13 +251,13 @@ func writeAgents(out *layout, agents []audit.Prediction) {
 // offline says in a few words what agents with every plugin enabled would download. It says nothing
 // good of a mirror with problems, and nothing if values tell better.
 func offline(v *mirror.Verification) string {
-	outside := 0
+	outside, failures := 0, 0
 	for _, o := range v.Agents {
-		if outside += len(o.External); len(o.Failures) > 0 {
-			return "some plugins would not start"
-		}
+		outside, failures = outside+len(o.External), failures+len(o.Failures)
 	}
 	switch {
+	case failures > 0:
+		return plural(failures, "plugin", "plugins") + " would not start: listed below"
 	case outside > 0:
 		return plural(outside, "download", "downloads") + " from outside"
 	case len(v.Agents) == 0 || len(v.OwnProblems()) > 0 || v.Values != nil:
@@ -304,7 +333,7 @@ func writeConnections(out *layout, c *values.Checked) {
 		return
 	}
 	out.title("Besides the Kubernetes API server, these connections remain:")
-	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), word("SETTING")}, rows)
+	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), named("SETTING")}, rows)
 	if len(c.Values.Pulls) == 0 {
 		return
 	}

@@ -59,6 +59,14 @@ const (
 	ByManifest Basis = "manifest"
 )
 
+// What names the document in messages.
+func (b Basis) What() string {
+	if b == BySums {
+		return string(b)
+	}
+	return "the " + string(b)
+}
+
 // File is one file of a mirror.
 type File struct {
 	// Path is relative to the target, with slashes. In an image it is absolute.

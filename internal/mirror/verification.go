@@ -101,7 +101,7 @@ func (v *Verification) Failure() error {
 		state, details = v.Values.Verdict()
 		state = "with these values, the agent " + state
 	}
-	return fault.New(kind, "%s: %s", form.SourceName(v.Target), strings.Join(append([]string{state}, details...), ", ")).WithHint("%s", v.remedy(counts))
+	return fault.New(kind, "%s failed verification: %s", form.SourceName(v.Target), strings.Join(append([]string{state}, details...), ", ")).WithHint("%s", v.remedy(counts))
 }
 
 // Verdict says in a few words what the mirror is, without the values, and what is wrong with it.

@@ -57,7 +57,7 @@ func TestPageInBrowser(t *testing.T) {
 	defer harness.Close()
 	shown := []string{
 		"Plugins for Botkube v1.14.0", at + "/v1.14.0/demo/plugins-index.yaml", "cacheDir: /tmp", "helm upgrade --install botkube CHART", "demo/echo", "executor", "linux/amd64", "tool",
-		w.binary.SHA256.String(), w.dependency.SHA256.String(), "the publisher", "nobody", "executor_echo.tar.gz", "sha256sum -c SHA256SUMS", "botkube-mirror verify", "botkube-mirror unpack", long,
+		w.binary.SHA256.String(), w.dependency.SHA256.String(), "from the publisher", "unverified", "executor_echo.tar.gz", "sha256sum -c SHA256SUMS", "botkube-mirror verify", "botkube-mirror unpack", long,
 	}
 	backgrounds := map[string]bool{}
 	for _, scheme := range []string{"0", "1"} { // dark, light

@@ -11,7 +11,7 @@ def size:
   elif . < 1073741824 then "\(. / 104857.6 | round / 10) MiB"
   else "\(. / 107374182.4 | round / 10) GiB" end;
 
-def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag: "--dependency"}[.] // .;
+def source: {index: "from the index", publisher: "from the publisher", lock: "from an earlier lock", flag: "from --dependency", none: "unverified"}[.] // .;
 
 # GitHub takes a summary of 1 MiB.
 def most(line): (.[:1000][] | line), (if length > 1000 then "", "\(length - 1000) more are in the result." else empty end);
@@ -20,7 +20,7 @@ def most(line): (.[:1000][] | line), (if length > 1000 then "", "\(length - 1000
 "",
 (if .botkubeVersion then "Botkube \(.botkubeVersion | code). " else "" end)
 + (if .dryRun then "" else "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) from the store. " end) + "Checksums given: "
-+ (.artifacts | group_by(.verifiedBy) | map(if .[0].verifiedBy == "none" then "\(length) unverified" else "\(length) by \(.[0].verifiedBy | who)" end) | join(", ")) + ".",
++ (.artifacts | group_by(.verifiedBy) | map("\(length) \(.[0].verifiedBy | source)") | join(", ")) + ".",
 "",
 "| Output | State | Digest | Size |",
 "|---|---|---|---|",

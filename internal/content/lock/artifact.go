@@ -27,17 +27,17 @@ const (
 // ChecksumSources are all sources, strongest first.
 var ChecksumSources = []ChecksumSource{ByIndex, ByFlag, ByPublisher, ByLock, ByNone}
 
-// What names the source in messages.
+// What says in messages where the checksum comes from.
 func (v ChecksumSource) What() string {
 	switch v {
 	case ByNone:
-		return "nobody"
-	case ByPublisher:
-		return "the publisher"
+		return "unverified"
 	case ByFlag:
-		return "--dependency"
+		return "from --dependency"
+	case ByLock:
+		return "from an earlier lock"
 	}
-	return "the " + string(v)
+	return "from the " + string(v)
 }
 
 // Artifact is one upstream file.

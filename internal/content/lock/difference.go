@@ -189,9 +189,9 @@ func (d Difference) change() string {
 		}
 		return fmt.Sprintf("replaced: the index has %s -> %s", d.From, d.To)
 	case AspectVerifiedBy:
-		return fmt.Sprintf("checksum by %s -> by %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
+		return fmt.Sprintf("checksum %s -> %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
 	case AspectVerifiedWith:
-		return fmt.Sprintf("checksum by the publisher, in %s -> %s", from, to)
+		return fmt.Sprintf("checksum from the publisher, in %s -> %s", from, to)
 	case AspectContent:
 		return fmt.Sprintf("other content under the same %s: %s -> %s", d.Subject.identifier(), from, to)
 	case AspectIndex, AspectName:

@@ -65,7 +65,7 @@ func (a *Audit) Entry(e Entry, damage string) {
 	case e.SHA256 != nil && *e.SHA256 != found.SHA256:
 		f.Expected = e.SHA256
 		if damage == "" {
-			damage = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, name(e.Basis), *e.SHA256)
+			damage = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, e.Basis.What(), *e.SHA256)
 		}
 	case damage != "":
 	default:
@@ -108,13 +108,6 @@ func (a *Audit) fail(p, wrong string) {
 }
 
 // name says in words which document has a digest.
-func name(b audit.Basis) string {
-	if b == audit.BySums {
-		return string(b)
-	}
-	return "the " + string(b)
-}
-
 // Dirs reports wrong modes of the directories that contain the files of a plan. It does not look at
 // the mode of the tree itself, which its owner chose.
 func (a *Audit) Dirs(t *atomicdir.Tree, plan []Entry) {

@@ -137,7 +137,7 @@ func (p *Page) glance() markup {
 			fact("", "Plugins", p.Plugins),
 			fact("", "Files", p.Files, ", ", size(p.Size)),
 			fact("", "Platforms", agent.JoinPlatforms(p.Platforms)),
-			fact("", "Checksums from", vouchers...),
+			fact("", "Checksums", vouchers...),
 			made,
 			fact("wide", "Lock", code(p.LockDigest)),
 			fact("wide", "Documents", link(p.LockURL, "lock.json"), ", ", link(p.SumsURL, "SHA256SUMS")),
@@ -185,8 +185,8 @@ func (p *Page) plugins() markup {
 func anchor(prefix string, plugin int) string { return fmt.Sprintf("%splugin-%d", prefix, plugin) }
 
 func (p *Page) files() markup {
-	content := []any{block("p", "Each file is byte for byte the file of its publisher, unless a note says that botkube-mirror made an archive from a directory. “Checksum from” shows where the file’s checksum comes from. An unverified file has no publisher checksum: the mirror pins the content of the first download.")}
-	columns := []column{{"File", ""}, {"Platform", "platform"}, {"Size", "n"}, {"SHA-256", "sum"}, {"Checksum from", "from"}}
+	content := []any{block("p", "Each file is byte for byte the file of its publisher, unless a note says that botkube-mirror made an archive from a directory. “Checksum” shows where the file’s checksum comes from. An unverified file has no publisher checksum: the mirror pins the content of the first download.")}
+	columns := []column{{"File", ""}, {"Platform", "platform"}, {"Size", "n"}, {"SHA-256", "sum"}, {"Checksum", "from"}}
 	for i, e := range p.Entries {
 		var rows [][]any
 		for _, f := range e.Files {
