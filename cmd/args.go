@@ -41,7 +41,7 @@ func maxArgs(n int) cobra.PositionalArgs {
 // flagFor says which flag of a command an argument may belong to.
 func flagFor(c *cobra.Command, arg string) string {
 	has := func(flag string) bool { return c.Flags().Lookup(flag) != nil }
-	_, platform := agent.MeantPlatform(arg)
+	_, platform := agent.GuessPlatform(arg)
 	switch end := filepath.Ext(arg); {
 	case has("version") && looksLikeVersion.MatchString(arg):
 		return fmt.Sprintf("give a Botkube version with --version: --version %s; ", arg)

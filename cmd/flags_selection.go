@@ -209,7 +209,7 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 // parsePlatform reads OS/ARCH with Go's names, as indexes do.
 func parsePlatform(s string) (agent.Platform, error) {
 	p, err := agent.ParsePlatform(s)
-	meant, ok := agent.MeantPlatform(s)
+	meant, ok := agent.GuessPlatform(s)
 	if err == nil && ok && p != meant {
 		err = fmt.Errorf("platform %q has another name in plugin indexes", s)
 	}

@@ -146,7 +146,7 @@ func (r *reader) top(name string, key, value *yaml.Node) {
 		for _, c := range g.Commands {
 			known = append(known, c.Name)
 		}
-		r.problem(key, "unknown key %s%s", quoted(name), meant(name, known))
+		r.problem(key, "unknown key %s%s", quoted(name), didYouMean(name, known))
 	}
 }
 
@@ -180,7 +180,7 @@ func (r *reader) section(c *Command, n *yaml.Node) {
 func (r *reader) elsewhere(c *Command, name string) string {
 	owners := r.file.grammar.owners(name)
 	if len(owners) == 0 {
-		return meant(name, c.names())
+		return didYouMean(name, c.names())
 	}
 	verb := "have"
 	if len(owners) == 1 {
@@ -189,7 +189,7 @@ func (r *reader) elsewhere(c *Command, name string) string {
 	return fmt.Sprintf(", which %s %s", strings.Join(owners, ", "), verb)
 }
 
-func meant(name string, known []string) string {
+func didYouMean(name string, known []string) string {
 	if nearest := spelling.Nearest(name, known); nearest != "" && len(name) <= maxName {
 		return fmt.Sprintf("; did you mean %s?", nearest)
 	}

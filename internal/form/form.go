@@ -53,7 +53,7 @@ type Form struct {
 	Unexpected string
 
 	// Recognize says how likely the place has the form.
-	Recognize func(p *Place) Likeness
+	Recognize func(p *Place) MatchLevel
 	// Open reads the documents of a mirror. What is of another form is an [ErrOther].
 	Open func(ctx context.Context, p *Place) (*Mirror, error)
 	// Audit reads every byte of a mirror, and reports what is wrong with it. It is
@@ -76,8 +76,8 @@ type Content struct {
 	Plugins pluginsdir.Source
 	// Blobs has the upstream files. It is nil where only unpacked files are there.
 	Blobs blob.Source
-	// Untried says that the archives were never unpacked.
-	Untried bool
+	// NotUnpacked means that the archives were never unpacked.
+	NotUnpacked bool
 	// Obtain brings a blob to where Blobs has it, and tells how many bytes that took
 	// over a network. It is nil where all blobs are there.
 	Obtain func(ctx context.Context, b lock.Blob) (transferred int64, err error)

@@ -20,19 +20,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Likeness says how much what is at a place looks like a form.
-type Likeness int
+// MatchLevel says how likely the content of a place has a form.
+type MatchLevel int
 
-// The likenesses. The form with the greatest one is tried first.
+// The levels. The form with the highest level is tried first.
 const (
-	// Unlike: it cannot have the form.
-	Unlike Likeness = iota
-	// Remotely: it may be the remains of the form.
-	Remotely
-	// Damaged: it has a part of the form.
-	Damaged
-	// Like: it has what identifies the form.
-	Like
+	// NoMatch means that it cannot have the form.
+	NoMatch MatchLevel = iota
+	// WeakMatch means that it may be the remains of the form.
+	WeakMatch
+	// PartialMatch means that it has a part of the form.
+	PartialMatch
+	// FullMatch means that it has what identifies the form.
+	FullMatch
 )
 
 // ErrOther is wrapped by the error of a form's function if the target has another form.
@@ -73,12 +73,12 @@ func (all Forms) Open(ctx context.Context, p *Place) (*Mirror, error) {
 // try calls do with the forms that a mirror may have, the most likely first, until one
 // does not answer that it is another.
 func (all Forms) try(p *Place, do func(f *Form) error) error {
-	likeness := map[*Form]Likeness{}
+	levels := map[*Form]MatchLevel{}
 	for _, f := range all {
-		likeness[f] = f.Recognize(p)
+		levels[f] = f.Recognize(p)
 	}
-	may := slices.DeleteFunc(slices.Clone(all), func(f *Form) bool { return likeness[f] == Unlike })
-	slices.SortStableFunc(may, func(a, b *Form) int { return cmp.Compare(likeness[b], likeness[a]) })
+	may := slices.DeleteFunc(slices.Clone(all), func(f *Form) bool { return levels[f] == NoMatch })
+	slices.SortStableFunc(may, func(a, b *Form) int { return cmp.Compare(levels[b], levels[a]) })
 	reason := error(nil)
 	for _, f := range may {
 		err := do(f)

@@ -106,9 +106,9 @@ var (
 // registrySchemes begin references where other tools take them.
 var registrySchemes = []string{RegistryPrefix, "oci://", "https://", "http://", "docker:/", "docker:"}
 
-// RegistryMeant returns the reference in a target that names a registry, or "", and whether
-// it begins with a scheme. A path may look like one that does not.
-func RegistryMeant(target string) (reference string, scheme bool) {
+// RegistryReference returns the reference in a target that names a registry, and whether the target
+// has a scheme. Otherwise it returns "". A path can look like a reference without a scheme.
+func RegistryReference(target string) (reference string, scheme bool) {
 	reference = target
 	for _, s := range registrySchemes {
 		if reference, scheme = strings.CutPrefix(target, s); scheme {
@@ -157,7 +157,7 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 	default:
 		t = Target{all.output(prefixOfDirectory), s}
 	}
-	reference, scheme := RegistryMeant(s)
+	reference, scheme := RegistryReference(s)
 	switch {
 	case reference != "" && (scheme || strings.LastIndexByte(reference, ':') > strings.LastIndexByte(reference, '/')):
 		hint := "write a bundle to a file, then publish it: botkube-mirror push FILE.tar REGISTRY/PREFIX"

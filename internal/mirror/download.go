@@ -23,7 +23,7 @@ type downloads struct {
 	*Session
 	plan   *resolve.Plan
 	result *Result
-	ahead  *ahead
+	ahead  *prefetcher
 	// open are the indexes of templates whose files are not known yet.
 	open []int
 	// got has the result of each download of the plan; nil as long as there is none.
@@ -36,7 +36,7 @@ type downloads struct {
 	failed    map[string]error
 }
 
-func (a *ahead) downloads(plan *resolve.Plan, o PullOptions) *downloads {
+func (a *prefetcher) downloads(plan *resolve.Plan, o PullOptions) *downloads {
 	result, from := newResult(plan, o), a.instead(plan) // also if the store has it all: the rules are used
 	if o.DryRun {
 		result.From = from

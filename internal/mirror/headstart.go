@@ -14,7 +14,7 @@ import (
 )
 
 // headStart is a download that is asked for while the plan is made. Its content waits until
-// [ahead.accept], so nothing of it is written before.
+// [prefetcher.accept], so nothing of it is written before.
 type headStart struct {
 	request fetch.Request
 	done    chan struct{}
@@ -30,7 +30,7 @@ var errNotAccepted = errors.New("the plan is not complete yet")
 
 // start asks for as many files as are downloaded at a time. It takes only files with a checksum: the
 // largest ones, if sizes are known.
-func (a *ahead) start(files []fetch.Request) {
+func (a *prefetcher) start(files []fetch.Request) {
 	if !a.starting {
 		return
 	}
@@ -53,9 +53,9 @@ func (a *ahead) start(files []fetch.Request) {
 }
 
 // accept lets the content of head starts flow.
-func (a *ahead) accept() { close(a.accepted) }
+func (a *prefetcher) accept() { close(a.accepted) }
 
-func (a *ahead) hold(ctx context.Context) error {
+func (a *prefetcher) hold(ctx context.Context) error {
 	select {
 	case <-a.accepted:
 		return nil

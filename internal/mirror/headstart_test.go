@@ -162,7 +162,7 @@ func TestHeadStartAgainstTheIndex(t *testing.T) {
 func TestHeadStartThatWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ahead := w.lookAhead(t.Context(), true)
+	ahead := w.newPrefetcher(t.Context(), true)
 	defer ahead.stop()
 	ahead.starting, ahead.patience = true, time.Nanosecond
 	plan, _, err := ahead.resolve(t.Context(), w.selection("raw"))
@@ -188,7 +188,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	blob := func(size int64) lock.Blob { return lock.Blob{Size: size, SHA256: lock.Sum([]byte(fmt.Sprint(size)))} }
 	l := &lock.Lock{AgentImage: &lock.Image{Manifests: []lock.ImageManifest{{Blobs: []lock.Blob{blob(1), blob(60)}}}}}
-	d := &downloads{plan: &resolve.Plan{Lock: l}, result: &Result{}, ahead: &ahead{started: map[string]*headStart{"begun": {}}}}
+	d := &downloads{plan: &resolve.Plan{Lock: l}, result: &Result{}, ahead: &prefetcher{started: map[string]*headStart{"begun": {}}}}
 	for _, a := range []struct {
 		url  string
 		size int64

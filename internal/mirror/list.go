@@ -192,7 +192,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 	}
 	sel.WhereStartable = sel.Lock == ""
 	sel.Pin = true // nothing is made of a listing
-	ahead := s.lookAhead(ctx, false)
+	ahead := s.newPrefetcher(ctx, false)
 	defer ahead.stop()
 	plan, configured, err := ahead.resolve(ctx, sel)
 	if err != nil {

@@ -29,7 +29,7 @@ type LockOptions struct {
 // the values configure, or nil without values.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
 	o.Selection.Pin = true
-	ahead := s.lookAhead(ctx, true)
+	ahead := s.newPrefetcher(ctx, true)
 	defer ahead.stop()
 	plan, configured, err := ahead.resolve(ctx, o.Selection)
 	if err != nil {

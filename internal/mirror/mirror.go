@@ -109,7 +109,7 @@ type Event struct {
 }
 
 // Configured is what the values of a selection come to, or nil if it has none.
-func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
+func (a *prefetcher) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
 	return a.resolver(a.collected).Select(ctx, sel)
 }
 

@@ -27,7 +27,7 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 		p, err = forms.All.Locate(ctx, target, s.Stdin)
 	}
 	if errors.Is(err, fs.ErrNotExist) && p != nil {
-		err = meant(target, p.Path, err)
+		err = explainTarget(target, p.Path, err)
 	}
 	if err != nil {
 		return nil, err
@@ -36,10 +36,10 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	return p, nil
 }
 
-// meant adds to an error what may be meant by a target that is not there.
-func meant(target, path string, err error) error {
+// explainTarget adds a hint to the error for a target that does not exist.
+func explainTarget(target, path string, err error) error {
 	e := fault.New(fault.Usage, "%w", err)
-	reference, scheme := form.RegistryMeant(target)
+	reference, scheme := form.RegistryReference(target)
 	isURL := strings.HasPrefix(target, "https://") || strings.HasPrefix(target, "http://")
 	if isURL && (reference == "" || form.IsFile(reference)) {
 		return fault.New(fault.Usage, "%s is not a target", target).WithHint("download the file, and give its path")

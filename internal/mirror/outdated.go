@@ -164,7 +164,7 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 		return nil, err
 	}
 	var warnings []string
-	ahead := s.lookAhead(ctx, false)
+	ahead := s.newPrefetcher(ctx, false)
 	defer ahead.stop()
 	o.resolver = s.resolver(func(files []fetch.Request) {
 		for _, r := range files {

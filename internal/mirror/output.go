@@ -93,7 +93,7 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Conte
 		session: s, each: make([]form.Writer, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
 		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	if from.Untried && !o.has(func(t form.Target) bool { return t.Unpacks }) {
+	if from.NotUnpacked && !o.has(func(t form.Target) bool { return t.Unpacks }) {
 		all.untried, all.files = from.Plugins, pluginsdir.Placements(l)
 	}
 	for _, i := range order {

@@ -28,7 +28,7 @@ type PullOptions struct {
 //  1. What can be known to be wrong with the options is refused.
 //  2. The selection becomes a plan: a lock without the digests and sizes that are not known yet.
 //     Meanwhile, templates are downloaded, because they decide which files a directory has;
-//     and sizes are asked for (ahead.go). The first artifacts are asked for, too, but their
+//     and sizes are asked for (prefetch.go). The first artifacts are asked for, too, but their
 //     content is not read before step 5 (headstart.go).
 //  3. It warns of publishers' checksums that an earlier lock has, and that are gone.
 //  4. Sizes are compared with the room that there is. A dry run ends here, and goes
@@ -44,7 +44,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := o.checkMembers(); err != nil {
 		return nil, err
 	}
-	ahead := s.lookAhead(ctx, !o.DryRun)
+	ahead := s.newPrefetcher(ctx, !o.DryRun)
 	ahead.starting = !o.DryRun
 	defer ahead.stop()
 	plan, configured, err := ahead.resolve(ctx, o.Selection)
@@ -60,7 +60,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	made := pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}
-	from := form.Content{Plugins: made, Blobs: s.Store, Untried: true}
+	from := form.Content{Plugins: made, Blobs: s.Store, NotUnpacked: true}
 	needs := d.needs(ctx, from, o.WriteOptions)
 	if o.DryRun {
 		d.result.Disk = diskUses(needs)

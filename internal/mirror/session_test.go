@@ -218,7 +218,7 @@ func TestPullMends(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pulled()
-	ahead := w.lookAhead(t.Context(), false)
+	ahead := w.newPrefetcher(t.Context(), false)
 	defer ahead.stop()
 	plan, _, err := ahead.resolve(t.Context(), w.selection("raw"))
 	if err != nil {

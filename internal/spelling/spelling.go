@@ -31,21 +31,21 @@ func Distance(a, b string) int {
 // word only is that word, and the start of several is none.
 func Nearest(word string, known []string) string {
 	written := bare(word)
-	var begun []string
+	var completions []string
 	nearest, least := "", len(word)/3+2
 	for _, k := range known {
-		if len(written) >= minStart && strings.HasPrefix(bare(k), written) && !slices.Contains(begun, k) {
-			begun = append(begun, k)
+		if len(written) >= minStart && strings.HasPrefix(bare(k), written) && !slices.Contains(completions, k) {
+			completions = append(completions, k)
 		}
 		if d := Distance(bare(k), written); d < least {
 			nearest, least = k, d
 		}
 	}
 	switch {
-	case least <= 1 || len(begun) == 0:
+	case least <= 1 || len(completions) == 0:
 		return nearest
-	case len(begun) == 1:
-		return begun[0]
+	case len(completions) == 1:
+		return completions[0]
 	}
 	return ""
 }

@@ -271,7 +271,7 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 		if repository.URL == "" {
 			then = "the agent would not start" // there is nowhere to ask
 		}
-		if near := there.meant(p.Type, key); near != "" {
+		if near := there.similar(p.Type, key); near != "" {
 			then += "; did you mean " + near + "?"
 		}
 		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)

@@ -66,8 +66,8 @@ func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platf
 	return ""
 }
 
-// meant returns the plugin that is most likely meant by one that is not mirrored, or "".
-func (all plugins) meant(t agent.PluginType, key agent.PluginKey) string {
+// similar returns the plugin that is most likely meant by one that is not mirrored, or "".
+func (all plugins) similar(t agent.PluginType, key agent.PluginKey) string {
 	if len(all[pluginName{t, key.Repository, key.Name}]) > 0 {
 		return "" // another version or platform of it is mirrored
 	}

@@ -63,9 +63,9 @@ var otherNames = strings.NewReplacer(
 	"aarch64", "arm64", "armv8", "arm64", "macos", "darwin", "osx", "darwin",
 )
 
-// MeantPlatform parses a platform as [ParsePlatform] does, and in other spellings, too:
-// linux-amd64, linux/x86_64, amd64.
-func MeantPlatform(s string) (Platform, bool) {
+// GuessPlatform parses a platform like [ParsePlatform], and also other spellings: linux-amd64,
+// linux/x86_64, amd64.
+func GuessPlatform(s string) (Platform, bool) {
 	s = otherNames.Replace(strings.ToLower(strings.TrimSpace(s)))
 	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("/-_: ", r) })
 	if len(parts) == 3 && strings.HasPrefix(parts[2], "v") {

@@ -148,7 +148,7 @@ func TestParsePluginKey(t *testing.T) {
 	}
 }
 
-func TestMeantPlatform(t *testing.T) {
+func TestGuessPlatform(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
 		"linux/amd64": "linux/amd64", "linux-amd64": "linux/amd64", "linux_arm64": "linux/arm64", "Linux/AMD64": "linux/amd64", "amd64": "linux/amd64",
@@ -156,7 +156,7 @@ func TestMeantPlatform(t *testing.T) {
 		"macos/arm64": "darwin/arm64", " darwin:x64 ": "darwin/amd64", "windows/amd64": "windows/amd64",
 		"": "", "all": "", "linux/arm": "", "plan9/amd64": "", "a/b/c": "", "linux/amd64/x": "",
 	} {
-		p, ok := MeantPlatform(s)
+		p, ok := GuessPlatform(s)
 		if ok != (want != "") || ok && p.String() != want {
 			t.Errorf("%q: %s, %t, want %q", s, p, ok, want)
 		}

@@ -89,7 +89,7 @@ func Read(version string, files []File, unbound bool) (*Values, error) {
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
-		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), ChartVersion: rendered.said(), AgentVersion: ImageVersion(rendered.pulls.agent)}, nil
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), ChartVersion: rendered.chartVersion(), AgentVersion: ImageVersion(rendered.pulls.agent)}, nil
 	}
 	if err := cmp.Or(gitops.CheckKinds(rendered.all), in.unreadValues()); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 	if key := within(given); key != "" {
 		return nil, fmt.Errorf("the values are for a chart that contains Botkube's chart: give a file with what is below the key %.80q", key)
 	}
-	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.said(), ImageTag: tagOf(given), PassedOver: passedOver(given)}
+	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.releaseVersion(), ImageTag: tagOf(given), PassedOver: passedOver(given)}
 	v.AgentVersion = ImageVersion(":" + v.ImageTag)
 	document, err := render(v.Merged, rendered, unbound)
 	if err != nil {

@@ -72,7 +72,7 @@ func (in *input) values() (merged map[string]any, err error) {
 	return merged, nil
 }
 
-func (in *input) said() string {
+func (in *input) releaseVersion() string {
 	if in.release == nil {
 		return ""
 	}
@@ -80,7 +80,7 @@ func (in *input) said() string {
 }
 
 func (in *input) version(asked string) (string, error) {
-	if v := cmp.Or(asked, in.said()); v != "" {
+	if v := cmp.Or(asked, in.releaseVersion()); v != "" {
 		return v, nil
 	}
 	if in.release == nil {

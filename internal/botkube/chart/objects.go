@@ -212,7 +212,7 @@ func (o *objects) values() (*Values, error) {
 	return &Values{
 		Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(),
 		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, NodeSelector: o.nodes, Notes: o.notes(withheld), NotGiven: notGiven,
-		ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent),
+		ChartVersion: o.chartVersion(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent),
 	}, err
 }
 
@@ -233,5 +233,5 @@ func (o *objects) notes(withheld []string) []string {
 	return notes
 }
 
-// said is the chart's version by its label, or else by the agent's image.
-func (o *objects) said() string { return cmp.Or(o.version, ImageVersion(o.pulls.agent)) }
+// chartVersion returns the version from the chart label, or else from the tag of the agent's image.
+func (o *objects) chartVersion() string { return cmp.Or(o.version, ImageVersion(o.pulls.agent)) }

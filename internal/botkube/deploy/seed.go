@@ -106,9 +106,9 @@ func (o *Options) seedNodes() object {
 	if p, one := o.platform(); one {
 		selector = nodeSelector(p)
 	}
-	theirs, _ := o.userValue("nodeSelector").(map[string]any)
-	for _, key := range slices.Sorted(maps.Keys(theirs)) {
-		if value, ok := theirs[key].(string); ok && selector.get(key) == nil {
+	userSelector, _ := o.userValue("nodeSelector").(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(userSelector)) {
+		if value, ok := userSelector[key].(string); ok && selector.get(key) == nil {
 			selector.set(key, value)
 		}
 	}

@@ -56,8 +56,8 @@ func (o *Options) carry(key, paths string, items ...any) *yaml.Node {
 	for _, n := range all {
 		ids[identity(n)] = true
 	}
-	theirs := slices.DeleteFunc(o.userList(key), func(n *yaml.Node) bool { id := identity(n); return id != "" && ids[id] })
-	return nodeOf(slices.Concat(theirs, all))
+	own := slices.DeleteFunc(o.userList(key), func(n *yaml.Node) bool { id := identity(n); return id != "" && ids[id] })
+	return nodeOf(slices.Concat(own, all))
 }
 
 func (o *Options) pullSecrets() *yaml.Node {
@@ -167,15 +167,15 @@ func (o *Options) checkMounts() error {
 // checkEnvironment refuses variables that win over the values: the agent takes its environment
 // over all files (pkg/config/config.go, LoadWithDefaults).
 func (o *Options) checkEnvironment() error {
-	ours := map[string]string{
+	required := map[string]string{
 		"plugins.cacheDir": o.cacheDir(), "analytics.disable": "true", "settings.upgradeNotifier": "false",
 	}
 	for _, r := range o.Repositories {
-		ours["plugins.repositories."+r.Name+".url"] = r.URL
+		required["plugins.repositories."+r.Name+".url"] = r.URL
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Environment)) {
 		key, _ := agent.EnvironmentKey(name)
-		if want, set := ours[key]; set && o.Environment[name] != want {
+		if want, set := required[key]; set && o.Environment[name] != want {
 			return fault.New(fault.Usage, "the variable %s in extraEnv of your values overrides %s with a wrong value", name, key).
 				WithHint("remove the variable from extraEnv")
 		}

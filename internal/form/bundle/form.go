@@ -46,16 +46,16 @@ var Form = &form.Form{
 }
 
 // recognize takes an OCI layout, and any file: it may be the remains of one.
-func recognize(p *form.Place) form.Likeness {
+func recognize(p *form.Place) form.MatchLevel {
 	switch {
 	case p.Prefix == "image":
-		return form.Unlike
+		return form.NoMatch
 	case p.Repository != nil, p.MayBeLayout():
-		return form.Like
+		return form.FullMatch
 	case p.IsFile():
-		return form.Remotely
+		return form.WeakMatch
 	}
-	return form.Unlike
+	return form.NoMatch
 }
 
 func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {

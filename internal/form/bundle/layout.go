@@ -53,7 +53,7 @@ func CheckLayout(ctx context.Context, dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if err := checkOurs(ctx, oci.OpenDir(root, dir)); err != nil {
+	if err := checkBundleDir(ctx, oci.OpenDir(root, dir)); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -77,8 +77,8 @@ func checkWritable(dir string) error {
 	return fault.New(kind, "the output directory %s cannot be written: %w", dir, err).WithHint("%s", hint)
 }
 
-// checkOurs refuses a directory that holds anything but a bundle or the start of one.
-func checkOurs(ctx context.Context, l *oci.Layout) error {
+// checkBundleDir refuses a directory that holds anything but a bundle or the start of one.
+func checkBundleDir(ctx context.Context, l *oci.Layout) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{l.Name()}, args...)...).
 			WithHint("name a directory that does not exist yet; if this directory was a bundle, you can remove it instead")
@@ -165,8 +165,8 @@ func namesBundle(l *oci.Layout) bool {
 	if errData != nil || err != nil || len(all) != 1 || len(all[0].Names) != 1 {
 		return false
 	}
-	ours, err := indexJSON(all[0].Blob, all[0].Names[0])
-	return err == nil && bytes.Equal(data, ours)
+	want, err := indexJSON(all[0].Blob, all[0].Names[0])
+	return err == nil && bytes.Equal(data, want)
 }
 
 // unknownBlob returns the path of something under blobs that is no blob. In a damaged bundle, the
@@ -210,7 +210,7 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o form.WriteOptio
 }
 
 func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o form.WriteOptions) (changed bool, err error) {
-	if err := checkOurs(ctx, oci.OpenDir(t.Root, t.Path)); err != nil {
+	if err := checkBundleDir(ctx, oci.OpenDir(t.Root, t.Path)); err != nil {
 		return false, err
 	}
 	t.MayDisplace(o.Displaced)

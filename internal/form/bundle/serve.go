@@ -34,15 +34,15 @@ var Directory = &form.Form{
 }
 
 // recognizeDirectory takes an empty directory, too: bundles may be on their way.
-func recognizeDirectory(p *form.Place) form.Likeness {
+func recognizeDirectory(p *form.Place) form.MatchLevel {
 	if !p.IsDir() {
-		return form.Unlike
+		return form.NoMatch
 	}
 	entries, _ := visible(p.Path) // what cannot be read is not recognized
 	if isEmpty(p) || slices.ContainsFunc(entries, func(name string) bool { return oci.MayBeLayout(filepath.Join(p.Path, name)) }) {
-		return form.Remotely
+		return form.WeakMatch
 	}
-	return form.Unlike
+	return form.NoMatch
 }
 
 // visible returns the names in a directory that bundles may have. Programs that copy call

@@ -42,19 +42,19 @@ var Form = &form.Form{
 
 const rewrite = "run the same pull or unpack again: it writes only the damaged and missing files anew"
 
-func recognize(p *form.Place) form.Likeness {
+func recognize(p *form.Place) form.MatchLevel {
 	t, err := atomicdir.OpenExisting(p.Path)
 	if !p.IsDir() || err != nil {
-		return form.Unlike
+		return form.NoMatch
 	}
 	defer t.Close()
 	switch {
 	case has(t, lockPath), has(t, sumsPath), has(t, supersededPath):
-		return form.Like
+		return form.FullMatch
 	case has(t, metaDir), looksCopied(t):
-		return form.Remotely
+		return form.WeakMatch
 	}
-	return form.Unlike
+	return form.NoMatch
 }
 
 func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {

@@ -45,14 +45,14 @@ var Form = &form.Form{
 	},
 }
 
-func recognize(p *form.Place) form.Likeness {
+func recognize(p *form.Place) form.MatchLevel {
 	switch {
 	case p.Repository != nil, p.MayBeLayout():
-		return form.Like
+		return form.FullMatch
 	case p.IsFile():
-		return form.Remotely
+		return form.WeakMatch
 	}
-	return form.Unlike
+	return form.NoMatch
 }
 
 func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {

@@ -30,12 +30,12 @@ func holdsNothing(p *form.Place) error {
 		WithHint("pull the files first: botkube-mirror pull --lock %s -o bundle.tar", cmp.Or(p.Path, "FILE"))
 }
 
-func recognize(p *form.Place) form.Likeness {
+func recognize(p *form.Place) form.MatchLevel {
 	text, _ := textfile.Decode(p.Start)
 	if p.IsFile() && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		return form.Like
+		return form.FullMatch
 	}
-	return form.Unlike
+	return form.NoMatch
 }
 
 func open(_ context.Context, p *form.Place) (*form.Mirror, error) {

@@ -60,8 +60,8 @@ type Version struct {
 	Repositories []Repository
 	Entries      []Plugin
 	Templates    []Template
-	// Vouchers count files, the strongest checksum source first.
-	Vouchers []Voucher
+	// ChecksumCounts has the number of files for each source of checksums, the strongest first.
+	ChecksumCounts []ChecksumCount
 	// Values are the Helm values to paste. If there are none, NoValues says why.
 	Values, NoValues string
 	// Password says that the server wants a user and a password.
@@ -112,8 +112,8 @@ type File struct {
 	VerifiedWith        []string
 }
 
-// Voucher is a source of checksums, with the number of files that it has checksums for.
-type Voucher struct {
+// ChecksumCount is the number of files whose checksum comes from a source.
+type ChecksumCount struct {
 	Source lock.ChecksumSource
 	Files  int
 }

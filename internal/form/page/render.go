@@ -117,7 +117,7 @@ func (p *Page) glance() markup {
 		return block("div", class(kind), el("dt", title), el("dd", content...))
 	}
 	var vouchers []any
-	for i, v := range p.Vouchers {
+	for i, v := range p.ChecksumCounts {
 		if i > 0 {
 			vouchers = append(vouchers, el("br"))
 		}

@@ -42,18 +42,18 @@ var Form = &form.Form{
 	Prune: prune,
 }
 
-func recognize(p *form.Place) form.Likeness {
+func recognize(p *form.Place) form.MatchLevel {
 	if !p.IsDir() {
-		return form.Unlike
+		return form.NoMatch
 	}
 	root, _ := rootOf(p.Path)
 	if root == "" {
-		return form.Unlike
+		return form.NoMatch
 	}
 	if isSite, err := reading(root, func(t *atomicdir.Tree) (bool, error) { return InTree(t), nil }); err == nil && isSite {
-		return form.Like
+		return form.FullMatch
 	}
-	return form.Damaged
+	return form.PartialMatch
 }
 
 // rootOf returns the site that is at a path, and the version if that is what is

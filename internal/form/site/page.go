@@ -102,7 +102,7 @@ func (p Paged) describe(up string) (v page.Version, err error) {
 	for _, source := range lock.ChecksumSources {
 		files := slices.DeleteFunc(slices.Clone(l.Artifacts), func(a lock.Artifact) bool { return a.VerifiedBy != source })
 		if len(files) > 0 {
-			v.Vouchers = append(v.Vouchers, page.Voucher{Source: source, Files: len(files)})
+			v.ChecksumCounts = append(v.ChecksumCounts, page.ChecksumCount{Source: source, Files: len(files)})
 		}
 	}
 	templates, err := Templates(base, l)

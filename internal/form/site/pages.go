@@ -53,7 +53,7 @@ func rootPage(t *atomicdir.Tree, versions []*state, known map[string]Paged) ([]b
 	var all []Paged
 	of := map[*lock.Lock]*state{}
 	for _, s := range versions {
-		if s.lock == nil || !s.isOurs {
+		if s.lock == nil || !s.isVersion {
 			continue
 		}
 		if tag, err := s.lock.Tag(); err == nil && tag == s.tag { // else it was renamed, and is not served

@@ -117,7 +117,7 @@ func documents(t *atomicdir.Tree) (planned, indexes []string, err error) {
 			return nil, nil, err
 		}
 		planned = append(planned, entry.Paths(s.plan())...)
-		if !s.isOurs {
+		if !s.isVersion {
 			continue
 		}
 		if _, err := s.indexes(t); err != nil {

@@ -90,7 +90,7 @@ func openVersion(root, tag string) (_ *form.Version, err error) {
 	}()
 	s := readState(t, tag)
 	switch {
-	case !s.isOurs:
+	case !s.isVersion:
 		return nil, form.ErrNotVersion
 	case s.lock == nil:
 		return nil, s.damage(t)

@@ -81,7 +81,7 @@ func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Con
 	if err != nil {
 		return nil, err
 	}
-	if begun(t) {
+	if wasWritten(t) {
 		t.MayDisplace(o.Displaced)
 	}
 	w := &writer{options: o, blobs: from.Blobs, tree: t, added: map[string]bool{}}
@@ -211,7 +211,7 @@ func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 		if err := w.tree.Check(p, false); err != nil {
 			return err
 		}
-		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs && s.lock == nil {
+		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isVersion && s.lock == nil {
 			return w.tree.InTheWay(p, "is not a file of a site")
 		}
 	}

@@ -106,9 +106,9 @@ type state struct {
 	tag string
 	// sums are those of SHA256SUMS, or nil where that cannot be read.
 	sums entry.Sums
-	// isOurs says that botkube-mirror wrote the directory as a version: it has a SHA256SUMS that
+	// isVersion says that botkube-mirror wrote the directory as a version: it has a SHA256SUMS that
 	// names a lock, damaged as it may be, or a lock and something else in the place of SHA256SUMS.
-	isOurs bool
+	isVersion bool
 	// lock is nil where err says why it cannot be read.
 	lock *lock.Lock
 	err  error
@@ -118,14 +118,14 @@ func readState(t *atomicdir.Tree, tag string) *state {
 	s := &state{tag: tag}
 	data, err := t.Read(path.Join(tag, sumsName), maxDocument)
 	if err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
-		s.isOurs = true
+		s.isVersion = true
 		s.sums, _ = entry.ParseSums(data) // what cannot be read names nothing
 	}
 	var locked []byte
 	if locked, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
 		s.lock, s.err = lock.Parse(locked)
 	}
-	s.isOurs = s.isOurs || s.lock != nil && fault.KindOf(err) == fault.Integrity
+	s.isVersion = s.isVersion || s.lock != nil && fault.KindOf(err) == fault.Integrity
 	return s
 }
 
@@ -193,10 +193,10 @@ func look(t *atomicdir.Tree) (found webRoot, err error) {
 		case !lock.IsTag(name) || name == filesDir:
 		case e.IsDir():
 			s := readState(t, name)
-			if s.isOurs || s.lock != nil || served(t, name) {
+			if s.isVersion || s.lock != nil || served(t, name) {
 				found.versions = append(found.versions, s)
 			}
-			if !s.isOurs && errors.Is(s.err, fs.ErrPermission) {
+			if !s.isVersion && errors.Is(s.err, fs.ErrPermission) {
 				found.unread = append(found.unread, name)
 			}
 		case e.Type()&fs.ModeSymlink != 0 && leadsElsewhere(t, name):
@@ -229,9 +229,9 @@ func leadsElsewhere(t *atomicdir.Tree, name string) bool {
 	return err == nil && fi.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// begun reports whether a run has written to a web root: it has a version, or a file below "files"
+// wasWritten reports whether a run has written to a web root: it has a version, or a file below "files"
 // with a digest in its path.
-func begun(t *atomicdir.Tree) bool {
+func wasWritten(t *atomicdir.Tree) bool {
 	if InTree(t) {
 		return true
 	}
@@ -253,7 +253,7 @@ func finished(t *atomicdir.Tree) ([]*state, error) {
 	var unfinished error
 	for _, s := range found.versions {
 		switch {
-		case !s.isOurs:
+		case !s.isVersion:
 		case s.lock != nil:
 			if err := s.checkDocuments(t); err != nil {
 				return nil, err
@@ -277,7 +277,7 @@ func finished(t *atomicdir.Tree) ([]*state, error) {
 // InTree reports whether a directory looks like a site.
 func InTree(t *atomicdir.Tree) bool {
 	found, err := look(t)
-	return err == nil && slices.ContainsFunc(found.versions, func(s *state) bool { return s.isOurs })
+	return err == nil && slices.ContainsFunc(found.versions, func(s *state) bool { return s.isVersion })
 }
 
 // Plan returns the upstream files of a version as entries of a site. An artifact of 0 bytes has a

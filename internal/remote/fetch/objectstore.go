@@ -138,7 +138,7 @@ func (o *objects) refusal(resp *transfer.Response) error {
 		if slices.Contains(knownCodes, name) {
 			status.Says = name
 		}
-		status.Told("", name)
+		status.DetectRateLimit("", name)
 	}
 	if region := resp.Header.Get("X-Amz-Bucket-Region"); region != "" && resp.StatusCode < http.StatusInternalServerError {
 		status.Says = strings.TrimPrefix(status.Says+", the bucket is in ", ", ") + transfer.Printable(region, 40)

@@ -108,7 +108,7 @@ func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError 
 
 func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
-	e.Told(resp.Header.Get("Content-Type"), string(body))
+	e.DetectRateLimit(resp.Header.Get("Content-Type"), string(body))
 	var told struct { // distribution specification, "Error codes"
 		Errors []struct{ Code, Message string } `json:"errors"`
 	}

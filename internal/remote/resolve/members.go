@@ -8,9 +8,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// membersAhead resolves images and the chart while indexes and checksums are requested. Errors of
+// memberPrefetch resolves images and the chart while indexes and checksums are requested. Errors of
 // plugins are reported before theirs.
-type membersAhead struct {
+type memberPrefetch struct {
 	*Resolver
 	sel Selection
 	// plan has only members.
@@ -21,7 +21,7 @@ type membersAhead struct {
 }
 
 // start begins to resolve, for the given platforms. It must be called at most once.
-func (m *membersAhead) start(ctx context.Context, platforms []agent.Platform) {
+func (m *memberPrefetch) start(ctx context.Context, platforms []agent.Platform) {
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.plan = &Plan{Lock: &lock.Lock{Platforms: slices.SortedFunc(slices.Values(platforms), agent.ComparePlatforms)}}
 	begin := func(resolve func(context.Context, Selection, *Plan) error) chan error {
@@ -36,7 +36,7 @@ func (m *membersAhead) start(ctx context.Context, platforms []agent.Platform) {
 }
 
 // join waits for the results and adds them to a plan.
-func (m *membersAhead) join(plan *Plan) error {
+func (m *memberPrefetch) join(plan *Plan) error {
 	for _, done := range []chan error{m.images, m.chart} {
 		if err := <-done; err != nil {
 			return err
@@ -48,7 +48,7 @@ func (m *membersAhead) join(plan *Plan) error {
 }
 
 // stop cancels what start began, and waits until it has ended.
-func (m *membersAhead) stop() {
+func (m *memberPrefetch) stop() {
 	if m.cancel == nil {
 		return
 	}

@@ -100,7 +100,7 @@ type Resolver struct {
 // Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifacts. Its error
 // has several problems if they are independent.
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
-	members := &membersAhead{Resolver: r, sel: sel}
+	members := &memberPrefetch{Resolver: r, sel: sel}
 	defer members.stop()
 	if sel.pinned != nil {
 		if sel.pinned == sel.locked { // for a part, the files are known after the indexes are read

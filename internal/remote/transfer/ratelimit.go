@@ -49,8 +49,8 @@ func (l RateLimit) Hint() string {
 	return ""
 }
 
-// newRateLimit reads the header fields of a refusal. Times are relative to the server's clock if the
-// answer has a date, because this machine's clock may be wrong.
+// newRateLimit reads the header fields of a refusal. Times are relative to the server's clock if
+// the answer has a date, because this machine's clock may be wrong.
 //
 // A 403 is a rate limit if it asks for a pause, or says that no requests remain, as GitHub does
 // (docs.github.com, Rate limits for the REST API).
@@ -91,8 +91,8 @@ func (r *Response) Refusal() *StatusError {
 	r.refusal = e
 	if e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable {
 		body, _ := io.ReadAll(io.LimitReader(r, maxRefusal))
-		e.Told(r.Header.Get("Content-Type"), string(body))
-		e.Says = r.said(body)
+		e.DetectRateLimit(r.Header.Get("Content-Type"), string(body))
+		e.Says = r.errorMessage(body)
 	}
 	return e
 }
@@ -101,9 +101,9 @@ func (r *Response) Refusal() *StatusError {
 // come without header fields, and the error codes of object stores, Google's APIs and registries.
 var limitWords = lazyregexp.New(`(?i)rate ?limit|slow ?down|too ?many ?requests|throttl`)
 
-// Told reads from the body of a refusal whether it is a rate limit. It ignores web pages, which may
-// have any text.
-func (e *StatusError) Told(contentType, body string) {
+// DetectRateLimit finds out from the body of a refusal whether it is a rate limit. It ignores web
+// pages, because they may have any text.
+func (e *StatusError) DetectRateLimit(contentType, body string) {
 	limits := e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable
 	if limits && !strings.HasPrefix(contentType, "text/html") && limitWords.MatchString(body) {
 		e.quiet = e.Code == http.StatusForbidden && !e.Reached
@@ -161,8 +161,8 @@ func item(value string) string {
 }
 
 const (
-	// firstUnixTime is the smallest number that is read as Unix time: a time in 2001. Smaller numbers
-	// are seconds to wait.
+	// firstUnixTime is the smallest number that is read as Unix time: a time in 2001. Smaller
+	// numbers are seconds to wait.
 	firstUnixTime = 1e9
 	firstUnixMS   = 1e12
 	// maxSeconds is 30 years.

@@ -111,7 +111,7 @@ func TestPauseOfALimitWithoutTime(t *testing.T) {
 	t.Parallel()
 	all, err := pauses(t, Retry{}, nil, func(attempt int) error {
 		e := &StatusError{Code: 403}
-		e.Told("application/json", "secondary rate limit")
+		e.DetectRateLimit("application/json", "secondary rate limit")
 		if attempt < 3 {
 			return e
 		}

@@ -8,15 +8,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// maxSaid is how many characters of a server's own message are shown at most.
-const maxSaid = 300
+// maxErrorMessage is how many characters of a server's own message are shown at most.
+const maxErrorMessage = 300
 
-// said returns the message in a refusal's JSON, as Artifactory, Nexus and registries write it, or "".
-func (r *Response) said(body []byte) string {
-	var told struct {
+// errorMessage returns the message in a refusal's JSON, as Artifactory, Nexus and registries write it, or "".
+func (r *Response) errorMessage(body []byte) string {
+	var answer struct {
 		Errors []struct{ Message string } `json:"errors"`
 	}
-	if json.Unmarshal(body, &told) != nil || len(told.Errors) == 0 {
+	if json.Unmarshal(body, &answer) != nil || len(answer.Errors) == 0 {
 		return ""
 	}
 	var secrets []string
@@ -27,7 +27,7 @@ func (r *Response) said(body []byte) string {
 			}
 		}
 	}
-	return Printable(Hide(told.Errors[0].Message, secrets), maxSaid)
+	return Printable(Hide(answer.Errors[0].Message, secrets), maxErrorMessage)
 }
 
 // Hide removes secrets, and the signatures of signed URLs, from a server's message: a server may

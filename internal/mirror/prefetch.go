@@ -9,17 +9,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// ahead requests what a plan will need while checksums are still being looked up: sizes, changes of
-// files without a publisher's checksum, and templates. It keeps the answers.
-type ahead struct {
+// prefetcher requests what a plan will need while checksums are still being looked up: sizes,
+// changes of files without a publisher's checksum, and templates. It keeps the answers.
+type prefetcher struct {
 	*Session
 	// downloading says that it asks for changes and templates, too, not only for sizes.
 	downloading bool
 	ctx         context.Context
 	cancel      context.CancelFunc
 	requests    sync.WaitGroup
-	// starting says that it begins downloads: see [ahead.start]. started has them by URL. They wait
-	// for accepted to be closed, but no longer than patience.
+	// starting says that it begins downloads: see [prefetcher.start]. started has them by URL. They
+	// wait for accepted to be closed, but no longer than patience.
 	starting bool
 	patience time.Duration
 	started  map[string]*headStart
@@ -33,10 +33,10 @@ type ahead struct {
 	trees   map[string]func() (fetch.Result, error)
 }
 
-// lookAhead returns an ahead, which asks nothing before [ahead.collected]. The caller must call
-// [ahead.stop].
-func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
-	a := &ahead{
+// newPrefetcher returns a prefetcher, which requests nothing before [prefetcher.collected]. The
+// caller must call [prefetcher.stop].
+func (s *Session) newPrefetcher(ctx context.Context, downloading bool) *prefetcher {
+	a := &prefetcher{
 		Session: s, downloading: downloading, asking: make(chan struct{}, s.questions()),
 		started: map[string]*headStart{}, accepted: make(chan struct{}), patience: defaultPatience,
 		sizes: map[string]func() (int64, error){}, current: map[string]func() (fetch.Result, bool){}, trees: map[string]func() (fetch.Result, error){},
@@ -45,13 +45,13 @@ func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
 	return a
 }
 
-func (a *ahead) stop() {
+func (a *prefetcher) stop() {
 	a.cancel()
 	a.requests.Wait()
 }
 
 // collected is called with the files of a plan that is not complete yet.
-func (a *ahead) collected(files []fetch.Request) {
+func (a *prefetcher) collected(files []fetch.Request) {
 	a.start(files)
 	for _, r := range files {
 		_, _, known := a.knownSize(r)
@@ -75,7 +75,7 @@ func (a *ahead) collected(files []fetch.Request) {
 }
 
 // begin calls a function, and returns one that waits for what it returns.
-func begin[T, Second any](a *ahead, f func() (T, Second)) func() (T, Second) {
+func begin[T, Second any](a *prefetcher, f func() (T, Second)) func() (T, Second) {
 	once := sync.OnceValues(f)
 	a.requests.Go(func() { _, _ = once() })
 	return once
