@@ -209,7 +209,11 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 			names = append(names, e.Name)
 		}
 	}
-	return nil, UnknownName("repository "+key.Repository, what, key.Name, names)
+	err := UnknownName("repository "+key.Repository, what, key.Name, names)
+	if near := spelling.Nearest(key.Name, names); near != "" {
+		return nil, fmt.Errorf("%w; did you mean %s/%s?", err, key.Repository, near)
+	}
+	return nil, err
 }
 
 // unknownRepository is the error of a key without a repository, or with one that is not there.

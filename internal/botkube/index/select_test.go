@@ -118,12 +118,12 @@ func TestSelectRefuses(t *testing.T) {
 		want      string
 	}{
 		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other; did you mean other/tool or shop/tool?`},
-		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `repository shop has no plugin "onyl"; it has: only, tool, lacks`},
+		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `repository shop has no plugin "onyl"; it has: only, tool, lacks; did you mean shop/only?`},
 		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `repository shop has no executor "only"; it has: tool`},
 		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool"; did you mean shop/tool?`},
 		"a version": {Selection{Plugins: keys(t, "shop/tool@v1.2.1"), Platforms: amd64},
 			`shop/tool has no version "v1.2.1"; it has: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
-		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `repository shop has no plugin "tols"; it has: tool, only, lacks`},
+		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `repository shop has no plugin "tols"; it has: tool, only, lacks; did you mean shop/tool?`},
 		"nothing left":                     {Selection{Plugins: keys(t, "other/tool"), Exclude: keys(t, "other/tool"), Platforms: amd64}, "no plugin is selected"},
 		"a platform":                       {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "linux/amd65")}, `there is no platform "linux/amd65"; there is: linux/amd64, darwin/arm64`},
 		"every platform that is not there": {Selection{Plugins: keys(t, "other/tool"), Platforms: platforms(t, "a/b", "c/d")}, "there is no platform \"a/b\"; there is: linux/amd64\nthere is no platform \"c/d\"; there is: linux/amd64"},

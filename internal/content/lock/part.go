@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // Selection selects a part of a lock. A key without a version selects all versions.
@@ -95,7 +96,7 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 		if slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return key.Covers(p.Key()) && (what == "plugin" || p.Type == what) }) {
 			continue
 		}
-		var names, versions, elsewhere []string
+		var names, bare, versions, elsewhere []string
 		for _, p := range l.Plugins {
 			if what != "plugin" && p.Type != what {
 				continue
@@ -104,6 +105,9 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 				names = append(names, p.Name)
 			} else {
 				names = append(names, p.Key().String())
+			}
+			if key.Repository == "" || key.Repository == p.Repository {
+				bare = append(bare, p.Name)
 			}
 			if p.Name == key.Name {
 				elsewhere = append(elsewhere, p.Key().String())
@@ -120,7 +124,11 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 		case len(elsewhere) > 0:
 			problems = append(problems, index.UnknownName(name, string(what), key.String(), elsewhere))
 		default:
-			problems = append(problems, index.UnknownName(name, string(what), key.String(), names))
+			problem := index.UnknownName(name, string(what), key.String(), names)
+			if near := spelling.Nearest(key.Name, bare); near != "" {
+				problem = fmt.Errorf("%w; did you mean %s?", problem, agent.PluginKey{Repository: key.Repository, Name: near})
+			}
+			problems = append(problems, problem)
 		}
 	}
 	return errors.Join(problems...)
