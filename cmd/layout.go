@@ -15,6 +15,7 @@ import (
 type layout struct {
 	width  int
 	colour bool
+	quiet  bool // without notes and steps
 	lines  []string
 	last   block
 }
@@ -29,6 +30,7 @@ const (
 	textBlock
 	tableBlock
 	missingBlock
+	recordBlock
 	noteBlock
 	nextBlock
 )
@@ -138,8 +140,16 @@ func (l *layout) fact(name, value string) {
 
 // note writes a remark.
 func (l *layout) note(format string, args ...any) {
+	if !l.quiet {
+		l.begin(noteBlock)
+		l.wrap("note: "+fmt.Sprintf(format, args...), "  ")
+	}
+}
+
+// warning writes what --quiet shows too.
+func (l *layout) warning(format string, args ...any) {
 	l.begin(noteBlock)
-	l.wrap("note: "+fmt.Sprintf(format, args...), "  ")
+	l.wrap("warning: "+fmt.Sprintf(format, args...), "  ")
 }
 
 // next says what to do now, and with which commands.
@@ -149,6 +159,9 @@ func (l *layout) next(what string, commands ...string) { l.step("next: "+what, c
 func (l *layout) or(what string, commands ...string) { l.step("or: "+what, commands) }
 
 func (l *layout) step(what string, commands []string) {
+	if l.quiet {
+		return
+	}
 	l.begin(nextBlock)
 	l.wrap(what, "  ")
 	for _, c := range commands {
@@ -360,11 +373,35 @@ func (l *layout) cells(columns []column, widths []int, row []string, which []int
 	}
 }
 
+// factNames is how wide the names of facts are.
+const factNames = len("stopped by")
+
+// record writes a heading, and below it facts with their names.
+func (l *layout) record(heading string, facts ...[2]string) {
+	l.begin(recordBlock)
+	l.wrap(heading, "    ")
+	indent := strings.Repeat(" ", len(gap)+factNames+len(gap))
+	for _, f := range facts {
+		for i, line := range wrapped(oneLine(f[1]), l.textWidth()-len(indent), "") {
+			if i == 0 {
+				line = (gap + f[0] + indent)[:len(indent)] + line
+			} else {
+				line = indent + line
+			}
+			l.lines = append(l.lines, line)
+		}
+	}
+}
+
 // wrapped breaks a text at blanks. All lines but the first are indented. A word that is too long
 // has a line of its own.
-func wrapped(text string, width int, indent string) (lines []string) {
+func wrapped(text string, width int, indent string) []string {
+	return wrappedPieces(strings.Fields(text), width, indent)
+}
+
+func wrappedPieces(pieces []string, width int, indent string) (lines []string) {
 	line, empty := "", true
-	for _, w := range strings.Fields(text) {
+	for _, w := range pieces {
 		if !empty && columnsOf(line)+1+columnsOf(w) > width {
 			lines = append(lines, line)
 			line, empty = indent, true

@@ -29,6 +29,7 @@ func (g *global) printTo(w io.Writer, result any, text func(*layout)) error {
 		return enc.Encode(result)
 	}
 	out := g.env.layoutFor(w)
+	out.quiet = g.quiet
 	text(out)
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -158,7 +158,7 @@ func (p *progress) line(text string) {
 	if p.bar != nil {
 		p.bar.clear()
 	}
-	fmt.Fprintln(p.out, tame(text))
+	fmt.Fprintln(p.out, forTerminal(p.out, tame(text)))
 }
 
 // tick is called each second.
@@ -191,8 +191,8 @@ func (p *progress) write(kind, text string, attrs []any) {
 	p.line(text)
 }
 
-// total prints the totals of an activity that ended: on a terminal, in JSON, and if a line about the
-// activity was printed before.
+// total prints the totals of an activity that ended: in JSON always. Otherwise only if it took long:
+// the result has the same figures, apart from times and rates.
 func (p *progress) total(s *sum) {
 	if s == nil || s.bytes == 0 && s.keptBytes == 0 {
 		return
@@ -200,7 +200,7 @@ func (p *progress) total(s *sum) {
 	switch {
 	case p.lines && p.log != nil:
 		p.log.Info("total", s.attributes()...)
-	case p.bar != nil, p.lines && s.took >= everyLine:
+	case (p.lines || p.bar != nil) && s.took >= everyLine:
 		p.folds.end()
 		p.line(s.String())
 	}
@@ -219,7 +219,7 @@ func (p *progress) shown(kind mirror.EventKind) bool {
 	switch kind {
 	case mirror.EventProgress:
 		return false
-	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
+	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded, mirror.EventWriting:
 		return p.bar == nil || p.verbose
 	case mirror.EventWritten, mirror.EventStarted, mirror.EventReading, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose

@@ -106,7 +106,11 @@ func pullSummary(out *layout, r *mirror.Result) {
 	if r.DryRun {
 		writePlan(out, r, has)
 	} else {
-		out.written(r.Outputs, has, fmt.Sprintf("%s: %s downloaded, %s from the store", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes)))
+		traffic := fmt.Sprintf("%s: %s downloaded, %s from the store", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
+		if r.FetchedBytes > 0 && !slices.ContainsFunc(r.Outputs, func(o mirror.OutputResult) bool { return o.Changed }) {
+			traffic = fmt.Sprintf("the store lacked %s, which was downloaded; nothing had to be written", size(r.FetchedBytes))
+		}
+		out.written(r.Outputs, has, traffic)
 		if path := r.Outputs[0].Path; path != form.StandardStream {
 			all = "botkube-mirror list " + path
 		}

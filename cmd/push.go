@@ -145,7 +145,7 @@ func pushSummary(out *layout, r *push.Result, o mirror.PushOptions) {
 			out.note("%s has another digest than upstream: only some of its platforms are in the bundle. pull --whole-image keeps upstream's digest.", p.Reference)
 		}
 		if p.ReferrersUnknown != "" {
-			out.note("signatures and other referrers of %s were not copied: %s", p.Reference, p.ReferrersUnknown)
+			out.warning("signatures and other referrers of %s were not copied: %s", p.Reference, p.ReferrersUnknown)
 		}
 		if note := image.MountOnlyNote(p.MountOnly); note != "" {
 			out.note("%s", note)

@@ -30,10 +30,10 @@ func (g *global) report(ctx context.Context, err error) int {
 		jsonLog(g.env.Stderr).Error(text, attrs...)
 		return int(kind)
 	}
-	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %s\n", tame(text))
+	fmt.Fprintln(g.env.Stderr, forTerminal(g.env.Stderr, "botkube-mirror: "+tame(text)))
 	for line := range strings.Lines(clipped(hint)) {
 		line = tameName(strings.TrimSuffix(line, "\n"))
-		fmt.Fprintf(g.env.Stderr, "hint: %s\n", line)
+		fmt.Fprintln(g.env.Stderr, forTerminal(g.env.Stderr, "hint: "+line))
 		text += "\nhint: " + line
 	}
 	newFolds(g.env).annotate("error", text)

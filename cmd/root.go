@@ -112,7 +112,7 @@ flags.`,
 	flags := root.PersistentFlags()
 	root.Flags().SortFlags = false
 	flags.StringVar(&g.format, "format", "text", "`FORMAT` Print the result in this format")
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "Print only the result, warnings and errors")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "Print no progress, no notes and no next steps")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "Print every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "`FORMAT` Print progress and messages in this format")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "Show no progress: no bar, no lines, no folded sections")

@@ -302,44 +302,52 @@ func writeLeftOut(out *layout, all []agent.LeftOut) {
 	}
 }
 
-// writeConnections lists what the agent, its node and its plugins connect to.
+// writeConnections lists what the agent, its node and its plugins connect to: first what leaves the
+// cluster.
 func writeConnections(out *layout, c *values.Checked) {
-	var rows [][]string
+	var leaving, within []agent.Egress
 	for _, e := range c.Egress {
+		if e.InCluster {
+			within = append(within, e)
+		} else {
+			leaving = append(leaving, e)
+		}
+	}
+	const server = "the Kubernetes API server"
+	switch {
+	case len(leaving) > 0:
+		out.title("Connections that leave the cluster:")
+		writeEgress(out, leaving)
+	case len(c.Unknown) > 0:
+		out.text("No known connection leaves the cluster.")
+	default:
+		out.text("No connection leaves the cluster.")
+	}
+	if len(within) == 0 {
+		out.text("Within the cluster, the agent connects to %s only.", server)
+		return
+	}
+	out.title("Connections within the cluster, besides %s:", server)
+	writeEgress(out, within)
+}
+
+func writeEgress(out *layout, all []agent.Egress) {
+	for _, e := range all {
 		from, why := cmp.Or(e.Plugin, "agent"), []string{e.Purpose}
 		if e.ByNode {
-			from, why = "node", []string{"image pull"}
+			from = "node"
 		}
 		if e.OnRequest {
 			why = append(why, "on request")
 		}
-		if e.InCluster {
-			why = append(why, "in the cluster")
-		}
 		if e.Proxy != "" {
 			why = append(why, "through "+e.Proxy)
 		}
-		stop := e.Stop
-		if stop == "" {
-			stop = e.Setting
-			if strings.HasSuffix(stop, ".enabled") {
-				stop += ": false"
-			}
+		stop := [2]string{"stopped by", e.StoppedBy()}
+		if stop[1] == "" {
+			stop = [2]string{"set by", cmp.Or(e.Stop, e.Setting)}
 		}
-		rows = append(rows, []string{from, strings.ReplaceAll(e.Destination, " and ", " "), strings.Join(why, ", "), stop})
-	}
-	if len(rows) == 0 {
-		out.text("At run time, the agent connects to the Kubernetes API server only.")
-		return
-	}
-	out.title("Besides the Kubernetes API server, these connections remain:")
-	out.table([]column{word("FROM"), phrase("TO"), phrase("WHY"), named("SETTING")}, rows)
-	if len(c.Values.Pulls) == 0 {
-		return
-	}
-	out.text("Images that the node pulls:")
-	for _, p := range c.Values.Pulls {
-		out.item("%s", p.Image)
+		out.record(from+" -> "+strings.ReplaceAll(e.Destination, " and ", ", "), [2]string{"why", strings.Join(why, ", ")}, stop)
 	}
 }
 

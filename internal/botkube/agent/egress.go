@@ -36,6 +36,23 @@ type Egress struct {
 	direct bool
 }
 
+// StoppedBy returns the value that stops the connection, as KEY: VALUE. It is empty if values only
+// decide where the connection goes.
+func (e Egress) StoppedBy() string {
+	before, key, ofPlugin := strings.Cut(e.Setting, e.Plugin+".config.")
+	switch {
+	case strings.Contains(e.Stop, ": "):
+		return e.Stop
+	case strings.HasSuffix(e.Setting, ".enabled"):
+		return e.Setting + ": false"
+	case e.Plugin == "" || !ofPlugin:
+		return ""
+	case slices.Contains(emptyStops, key):
+		return e.Setting + `: ""`
+	}
+	return before + e.Plugin + ".enabled: false"
+}
+
 // Egress returns the calls that an agent makes while it runs, besides those of its plugins:
 // calls that values stop, chat platforms and sinks. The version is as in [Config.Enabled].
 func (c *Config) Egress(version string) []Egress {

@@ -113,6 +113,10 @@ func officialCalls() map[PluginType]map[string][]pluginCall {
 	}
 }
 
+// emptyStops are keys of plugins' values that stop a call if they are empty. Without the others, the
+// plugin calls a default address.
+var emptyStops = []string{"honeycombAPIKey", "github.auth.app.id"}
+
 // OfficialPlugin returns the key of Botkube's own plugin of a name, without a version.
 func OfficialPlugin(version, name string) (PluginKey, bool) {
 	for key := range OfficialPlugins(version) {
