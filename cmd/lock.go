@@ -141,6 +141,7 @@ func lockSummary(out *layout, file, config, state string, l *lock.Lock, configur
 	out.replaced(lock.ReplacedIn(l.Plugins))
 	out.unverified(files, "botkube-mirror list "+file)
 	out.configured(configured)
+	out.partial(l.AgentImage, l.WatcherImage)
 	what := "commit the lock, and pull what it pins"
 	if state == "unchanged" {
 		what = "pull what the lock pins"

@@ -136,7 +136,6 @@ func (l *layout) replaced(all []lock.Replaced) {
 // members lists what a bundle holds beside plugins.
 func (l *layout) members(agentImage, watcherImage *lock.Image, chart *lock.Chart) {
 	var rows [][]string
-	var partial []string
 	for _, m := range []struct {
 		what  string
 		image *lock.Image
@@ -149,16 +148,20 @@ func (l *layout) members(agentImage, watcherImage *lock.Image, chart *lock.Chart
 			platforms = append(platforms, manifest.Platform)
 		}
 		rows = append(rows, []string{m.what, m.image.Reference, agent.JoinPlatforms(platforms), ""})
-		if m.image.Index == nil {
-			partial = append(partial, m.image.Reference)
-		}
 	}
 	if chart != nil {
 		rows = append(rows, []string{"Helm chart", chart.Name + " " + chart.Version, "", checksumFrom(chart.VerifiedBy)})
 	}
 	l.table([]column{word("ALSO"), word("NAME"), word("PLATFORMS"), word("CHECKSUM FROM")}, rows)
-	for _, reference := range partial {
-		l.note("only some platforms of %s are mirrored. In your registry, its index has another digest than upstream's. --whole-image keeps upstream's.", reference)
+}
+
+// partial notes which images have another digest than upstream's.
+func (l *layout) partial(images ...*lock.Image) {
+	for _, image := range images {
+		if image == nil || image.Index != nil {
+			continue
+		}
+		l.note("only some platforms of %s are mirrored. In your registry, its index has another digest than upstream's. --whole-image keeps upstream's.", image.Reference)
 	}
 }
 

@@ -248,7 +248,7 @@ func line(e mirror.Event) string {
 	case mirror.EventRetrying:
 		return fmt.Sprintf("retrying %s in %s: %s", e.Subject, e.Wait.Round(100*time.Millisecond), e.Detail)
 	case mirror.EventRestarted:
-		return fmt.Sprintf("starting over %s: %s", e.Subject, e.Detail)
+		return fmt.Sprintf("restarting %s: %s", e.Subject, e.Detail)
 	case mirror.EventWaiting:
 		return fmt.Sprintf("waiting for %s: %s", e.Subject, e.Detail)
 	case mirror.EventDisplaced:

@@ -128,6 +128,7 @@ func pullSummary(out *layout, r *mirror.Result) {
 	if r.DryRun {
 		writePlannedFiles(out, r)
 	}
+	out.partial(r.AgentImage, r.WatcherImage)
 	if len(r.NotSelected) > 0 {
 		out.note("also offered for %s. --platform all mirrors every platform.", agent.JoinPlatforms(r.NotSelected))
 	}
