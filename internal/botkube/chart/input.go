@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ type input struct {
 	files   []*gitops.File
 	objects objects
 	release *gitops.Release
-	// empty are the names of files without values.
+	// empty are the names of files to which nothing was written.
 	empty []string
 }
 
@@ -63,7 +64,7 @@ func (in *input) values() (merged map[string]any, err error) {
 			if values, err = f.Values(); err != nil {
 				return nil, err
 			}
-			if len(values) == 0 {
+			if len(bytes.TrimSpace(f.Data)) == 0 {
 				in.empty = append(in.empty, f.Name)
 			}
 		}
@@ -96,7 +97,7 @@ func (in *input) notes() []string {
 		notes = append(notes, in.release.Notes...)
 	}
 	for _, name := range in.empty {
-		notes = append(notes, name+" has no values: did the command that wrote it fail?")
+		notes = append(notes, name+" is empty: did the command that wrote it fail?")
 	}
 	if in.objects.environment != nil {
 		notes = append(notes, "the agent's Deployment is not read, as Helm values are given too: to use it, give all objects that the chart rendered, and no values")
