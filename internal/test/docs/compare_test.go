@@ -22,6 +22,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d(\.\d+)?\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?[kKMGT]?i?B/s\b`), "SPEED"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?[KMGT]?i?B free\b`), "SIZE free"},
+	{regexp.MustCompile(`^((?:the (?:store|output) .*|all on this disk) +(?:at least )?\d[\d.]* [KMGT]?i?B +)\d[\d.]* [KMGT]?i?B`), "${1}SIZE free"},
 	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ns|µs|ms| ms|s| s|m| min)\b`), "DURATION"},
 	{regexp.MustCompile(`^botkube-mirror (devel|\d\S*) \(go\S+`), "VERSION"},
 	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d{5}\b`), "ADDRESS"},
