@@ -23,9 +23,9 @@ func Hint(err error, elsewhere string) string {
 	return ""
 }
 
-// IsVolumeMetadata reports whether a name in the root of a volume is one that a file
-// system or an operating system makes there: for files that fsck finds, for
-// snapshots (NetApp, ZFS), for deleted files, for its own data.
+// IsVolumeMetadata reports whether a name in the root of a volume is one that the file system or
+// the operating system creates: for files that fsck finds, for snapshots (NetApp, ZFS), for deleted
+// files, or for its own data.
 func IsVolumeMetadata(name string) bool {
 	switch name {
 	case "lost+found", ".snapshot", ".zfs",

@@ -16,7 +16,7 @@ const (
 	writableByAll = 0o002
 )
 
-// Exposed reports whether every user may change a file, or what is in a directory.
+// Exposed reports whether every user may change a file, or the content of a directory.
 func (a Access) Exposed() bool { return runtime.GOOS != "windows" && a.Mode&writableByAll != 0 }
 
 // Wrong returns what is wrong with the mode of a file or a directory that a reader
@@ -39,9 +39,8 @@ func (a Access) WrongOnModeless(r Reader, mode fs.FileMode) string {
 	return a.Lacking(r, mode)
 }
 
-// KeepsModes reports whether a volume seems to keep the modes of what is on it. One
-// that does not, such as SMB's, gives all files the same, with which every user may
-// change them.
+// KeepsModes reports whether a volume seems to keep the modes of files. A volume that does not,
+// such as one of SMB, gives all files the same mode, which lets every user change them.
 func KeepsModes(modes []fs.FileMode) bool {
 	return len(modes) == 0 || slices.ContainsFunc(modes, func(m fs.FileMode) bool { return m != modes[0] || !(Access{Mode: m}).Exposed() })
 }

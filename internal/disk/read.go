@@ -27,7 +27,7 @@ func ReadAtMost(r io.Reader, max int64) ([]byte, error) {
 	return data, err
 }
 
-// ReadFile reads a file of at most max bytes, or a pipe. Errors are without the path.
+// ReadFile reads a file or a pipe of at most max bytes. Errors do not have the path.
 func ReadFile(name string, max int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -53,7 +53,7 @@ func ReadRegular(name string, max int64) ([]byte, error) {
 	return data, Reason(err)
 }
 
-// Reason returns an error without its path, which the message has already.
+// Reason returns an error without its path, for messages that already have the path.
 func Reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

@@ -136,9 +136,7 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 	return f, fi, nil
 }
 
-// IsBrokenLink reports whether a path is of a link that cannot be followed. That a path
-// exists, and did not a moment ago, does not say so: another process may have put a
-// file there.
+// IsBrokenLink reports whether a path is a link that cannot be followed.
 func IsBrokenLink(path string) bool {
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode()&fs.ModeSymlink == 0 {
@@ -237,7 +235,7 @@ func MakeDirs(dir string, mode fs.FileMode, r *Reader) (created []string, err er
 	return created, Chmod(root, name, mode, *r)
 }
 
-// RemoveDirs removes the empty ones of directories that are listed outermost first.
+// RemoveDirs removes those of the directories that are empty. The outermost must come first.
 func RemoveDirs(dirs []string) {
 	for _, dir := range slices.Backward(dirs) {
 		_ = os.Remove(dir) // fails if it is not empty

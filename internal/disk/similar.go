@@ -11,7 +11,8 @@ import (
 // mostNames bounds the names of a directory that are compared.
 const mostNames = 2000
 
-// Similar returns the path beside one that is not there whose name is the nearest, or "".
+// Similar returns the existing path in the same directory whose name is most similar to a path that
+// does not exist, or "".
 func Similar(path string) string {
 	dir, base := filepath.Split(path)
 	if info, err := os.Stat(filepath.Clean(dir)); err != nil || !info.IsDir() {

@@ -58,9 +58,8 @@ func openBeneath(dir *os.File, name string) *os.File {
 	return os.NewFile(uintptr(fd), dir.Name()+"/"+name)
 }
 
-// StartWriteback has the kernel begin to write a part of a file to disk, so
-// that syncing it in the end does not wait for everything at once. It is a
-// hint: errors do not matter.
+// StartWriteback asks the kernel to start writing a part of a file to disk, so that the sync at the
+// end takes less time. Errors are ignored.
 func StartWriteback(f *os.File, from, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), from, n, unix.SYNC_FILE_RANGE_WRITE)
 }

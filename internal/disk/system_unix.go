@@ -72,8 +72,8 @@ func ownerOf(fi fs.FileInfo) (user, group int) {
 	return int(st.Uid), int(st.Gid)
 }
 
-// AllocatedSize returns how many bytes of its file system a file takes, which is less than
-// its size where it has holes or is compressed; 0 if that is not known.
+// AllocatedSize returns how many bytes a file occupies on its file system, or 0 if that is unknown.
+// A sparse or compressed file occupies less than its size.
 func AllocatedSize(fi fs.FileInfo) int64 {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -244,7 +244,8 @@ func publishDependency(u *Upstream, d releaseDependency, on platform) error {
 	return nil
 }
 
-// fileURL is what is requested of a URL in an index: no sub-directory, no query.
+// fileURL returns the URL that is requested for a URL in an index: without the sub-directory and
+// the query.
 func fileURL(raw string) string {
 	raw, _, _ = strings.Cut(raw, "?")
 	scheme, rest, _ := strings.Cut(raw, "://")

@@ -34,7 +34,7 @@ type Manager struct {
 	server, storage *httptest.Server
 	upstream        http.Handler
 
-	// seen is told of every request.
+	// seen is called with every request.
 	seen func(*http.Request)
 
 	mu     sync.Mutex
@@ -46,7 +46,7 @@ type Manager struct {
 }
 
 // Start starts a manager before an upstream, which tells hosts apart by the request's Host. Seen is
-// told of every request.
+// called with every request.
 func Start(upstream http.Handler, settings *tls.Config, seen func(*http.Request)) *Manager {
 	m := &Manager{upstream: upstream, seen: seen, had: map[string]bool{}, signed: map[string]*answer{}}
 	start := func(serve http.HandlerFunc) *httptest.Server {

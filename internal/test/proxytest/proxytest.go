@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// Tunnel answers a CONNECT: it connects the client of a proxy to a server, until the
-// latter ends (RFC 9110, section 9.3.6).
+// Tunnel answers a CONNECT: it connects the client of a proxy to a server, until the server closes
+// the connection (RFC 9110, section 9.3.6).
 func Tunnel(w http.ResponseWriter, server string) {
 	there, err := net.Dial("tcp", server)
 	if err != nil {

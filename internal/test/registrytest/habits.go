@@ -76,7 +76,7 @@ var Habits = map[string][]Fault{
 		{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}, tokens(),
 		{Method: "POST", Path: "/uploads/", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="$URL/token",service="x",error="insufficient_scope"`}}, Body: `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`},
 	},
-	// Ways to say who asks. Artifactory and Nexus offer both, IIS Negotiate.
+	// Ways to authenticate. Artifactory and Nexus offer both, IIS Negotiate.
 	"negotiate": {{Path: "/v2/", Status: 401, Header: http.Header{"Www-Authenticate": {"Negotiate"}}}},
 	"negotiates": {
 		{Path: "/v2/", Unless: Basic, Status: 401, Header: http.Header{"Www-Authenticate": {`Negotiate, Basic realm="x, y"`}}},

@@ -33,8 +33,8 @@ var ErrNotInstalled = errors.New("docker-registry is not installed (apt-get inst
 
 // Options are what a registry is like. The zero value speaks http to anybody.
 type Options struct {
-	// TLS has it speak https, with a certificate for 127.0.0.1 and localhost
-	// of an authority of its own.
+	// TLS makes the registry speak https, with a certificate for 127.0.0.1 and localhost from its
+	// own authority.
 	TLS bool
 	// Auth has it ask for [User] and [Password].
 	Auth bool

@@ -20,8 +20,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
-// Run runs the scripts in a directory testdata, each of which drives the
-// program as a user would. Beside testscript's own commands they have:
+// Run runs the scripts in a directory testdata. Each script drives the program as a user would.
+// Beside testscript's own commands they have:
 //
 //	exits CODE COMMAND...   runs a command that must exit with a code
 //	says PATTERN            standard output must match, with one blank for line breaks and several blanks

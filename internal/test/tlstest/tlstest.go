@@ -61,15 +61,15 @@ func (a *Authority) Site(from, until time.Duration, hosts ...string) (certPEM, k
 	return a.issue(template)
 }
 
-// Pool returns whom to trust who trusts nobody but the authority.
+// Pool returns a certificate pool that has only the authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.Cert)
 	return pool
 }
 
-// Asking returns settings as of [Authority.Server] of a server that lets in only
-// who has a certificate of the authority.
+// Asking returns the settings of [Authority.Server] for a server that requires a client certificate
+// of the authority.
 func (a *Authority) Asking(names ...string) *tls.Config {
 	cfg := a.Server(names...)
 	cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, a.Pool()
