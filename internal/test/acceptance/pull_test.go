@@ -190,7 +190,7 @@ func TestOutdated(t *testing.T) {
 	outdated := func(upstream *Upstream) outcome {
 		return runProduct(t, startProxy(t, upstream.Latest(Version)), "outdated", m.dir, "--exit-code", "--store", filepath.Join(scratch, "store"))
 	}
-	if got := outdated(release(t)); got.code != 0 || !strings.Contains(got.stdout, "is up to date with Botkube "+Version) {
+	if got := outdated(release(t)); got.code != 0 || !strings.Contains(got.stdout, ": up to date, with Botkube "+Version) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	url := kubectl.url(here)

@@ -386,7 +386,7 @@ func TestAgentTakesNothingDamagedFromServer(t *testing.T) {
 		t.Errorf("the agent started: %+v", report)
 	}
 	s.stop(t)
-	if log := strings.Join(s.log, "\n"); !strings.Contains(log, fmt.Sprintf("/files/%s/%s/", sum[:2], sum)) || !strings.Contains(log, "it is damaged") {
+	if log := strings.Join(s.log, "\n"); !strings.Contains(log, fmt.Sprintf("/files/%s/%s/", sum[:2], sum)) || !strings.Contains(log, "the file is damaged") {
 		t.Errorf("the server does not say what is damaged:\n%s", log)
 	}
 }
