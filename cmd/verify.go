@@ -269,14 +269,21 @@ func offline(v *mirror.Verification) string {
 // writeChecked says what an agent with given values does.
 func writeChecked(out *layout, c *values.Checked) {
 	var settings, rows [][]string
+	same := map[string]int{} // rows of settings by what is wrong: one mistake may show in many settings
 	for _, p := range slices.SortedStableFunc(slices.Values(c.Problems), func(a, b audit.Problem) int { return strings.Compare(a.Path, b.Path) }) {
-		if p.Kind == audit.KindSetting {
-			settings = append(settings, []string{p.Path, oneLine(p.Detail)})
-		} else {
+		detail := oneLine(p.Detail)
+		row, known := same[detail]
+		switch {
+		case p.Kind != audit.KindSetting:
 			out.missing("%s", p.Detail)
+		case known:
+			settings[row][0] += ", " + p.Path
+		default:
+			same[detail] = len(settings)
+			settings = append(settings, []string{p.Path, detail})
 		}
 	}
-	out.table([]column{word("SETTING"), prose("WHAT IS WRONG")}, settings)
+	out.table([]column{prose("SETTING"), prose("WHAT IS WRONG")}, settings)
 	for _, p := range c.All() {
 		rows = append(rows, []string{string(p.Type), p.Key, strings.Join(p.Groups, ", ")})
 	}
